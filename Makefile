@@ -1,0 +1,108 @@
+# Needs Go, git and make; everything else is built from pinned Go modules into
+# a cache outside the clone (ROSTER_CACHE, default ~/.cache/roster).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# What `make test` tests, and more flags for `go test`, run and bench:
+#   make test PKG=./controllers/... ARGS='-run TestAgent -v'
+PKG  ?= ./...
+ARGS ?=
+
+# No tag and no commit is a tarball or a new clone, not an error.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+# Flags are explicit, because GOFLAGS may hold anything: the version is ours,
+# and Git's stamp fails in a clone that belongs to somebody else.
+GO_BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false
+GO_TEST  := go test -buildvcs=false -count=1 -timeout 20m
+
+# $(ASSETS) in a recipe: KUBEBUILDER_ASSETS is there, built if need be.
+ASSETS = KUBEBUILDER_ASSETS="$$(hack/controlplane/build.sh | tail -n 1)"; export KUBEBUILDER_ASSETS
+
+# $(KUBECTL) in a recipe: the one that is there, else the one we can build.
+KUBECTL ?= $$(command -v kubectl || echo "$$(hack/controlplane/build.sh | tail -n 1)/kubectl")
+
+##@ Everyday
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: run
+run: ## Start a control plane and Roster with the samples (KUBECONFIG=… uses that cluster instead)
+	@$(if $(KUBECONFIG),,$(ASSETS);) \
+	$(GO_BUILD) -o bin/quickstart ./hack/quickstart; \
+	$(if $(KUBECONFIG),export KUBECONFIG='$(KUBECONFIG)';) \
+	exec bin/quickstart $(ARGS)
+
+.PHONY: build
+build: ## Build bin/roster
+	$(GO_BUILD) -ldflags '-s -w -X main.version=$(VERSION)' -o bin/roster .
+
+.PHONY: test
+test: ## Unit and envtest suites against a real control plane (PKG=, ARGS=; ROSTER_REQUIRE_ALL=1: a skip fails)
+	@$(check-postgres); $(ASSETS); \
+	$(GO_TEST) $(PKG) $(ARGS)
+
+.PHONY: test-race
+test-race: ## The same with the race detector (needs a C compiler)
+	@$(check-postgres); $(ASSETS); \
+	CGO_ENABLED=1 $(GO_TEST) -race $(PKG) $(ARGS)
+
+.PHONY: bench
+bench: ## Measure against the real control plane (ARGS=)
+	@$(ASSETS); \
+	$(GO_BUILD) -o bin/bench ./hack/bench; \
+	exec bin/bench $(ARGS)
+
+.PHONY: clean
+clean: ## Remove bin/ and .run/ (the cache stays: ROSTER_CACHE)
+	rm -rf bin .run
+
+##@ Code
+
+.PHONY: generate
+generate: ## Generate deepcopy, CRDs and RBAC
+	@hack/tools/generate.sh .
+
+.PHONY: verify
+verify: ## Fail if generated files, format or go.mod are not up to date, or vet finds something
+	@hack/tools/verify.sh
+
+.PHONY: fmt
+fmt: ## Format the Go code
+	@lint=$$(hack/tools/build.sh golangci-lint); "$$lint" fmt ./...; "$$(go env GOROOT)/bin/gofmt" -w hack/tools
+
+.PHONY: lint
+lint: ## Run golangci-lint, with kube-api-linter on api/
+	@lint=$$(hack/tools/build.sh golangci-lint); "$$lint" run ./... $(ARGS)
+
+.PHONY: assets
+assets: ## Make sure the control plane's programs exist; prints their folder as the last line
+	@hack/controlplane/build.sh
+
+##@ Cluster
+
+.PHONY: install
+install: ## Install the CRDs into the cluster of KUBECONFIG
+	kubectl=$(KUBECTL); "$$kubectl" apply --server-side -f config/crd/bases
+
+.PHONY: uninstall
+uninstall: ## Remove the CRDs, and with them every Roster object, from the cluster of KUBECONFIG
+	kubectl=$(KUBECTL); "$$kubectl" delete --ignore-not-found -f config/crd/bases
+
+# A suite that silently tests half of it is worse than one that fails.
+define check-postgres
+if ! command -v initdb >/dev/null && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then \
+  printf '%s\n' \
+    '***********************************************************************' \
+    '*  PostgreSQL is not found: its half of the database tests is SKIPPED. *' \
+    '*  Debian: apt-get install postgresql                                  *' \
+    '***********************************************************************' >&2; \
+  if [ -n "$${ROSTER_REQUIRE_ALL:-}" ]; then echo 'ROSTER_REQUIRE_ALL is set: a skip fails' >&2; exit 1; fi; \
+fi
+endef

@@ -1,0 +1,293 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"roster.dev/roster/api/v1alpha1"
+	"roster.dev/roster/internal/center"
+	"roster.dev/roster/internal/roster"
+	"roster.dev/roster/internal/telephony"
+)
+
+// +kubebuilder:rbac:groups=staff.roster.dev,resources=agents,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=staff.roster.dev,resources=agents/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups=staff.roster.dev,resources=agents/finalizers,verbs=update
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;create;delete
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// agentReconciler makes the telephone system match one person at a time.
+type agentReconciler struct{ *operator }
+
+// agentScope is one reconcile of one person: what it starts from, what it decided, how it came out.
+type agentScope struct {
+	*operator
+	agent  *v1alpha1.Agent
+	before *v1alpha1.AgentStatus
+	now    time.Time
+
+	site   *site
+	center *center.Center
+	// record is what the telephone system has recorded; registered where it has, known where it could be asked.
+	record            telephony.AgentRecord
+	registered, known bool
+
+	recorded  roster.Recorded
+	declared  roster.Declared
+	effective *roster.Effective
+	// credentials that the phone's rows need.
+	credentials credentials
+	desired     *telephony.Agent
+
+	// verdict of all phases, and what is asked of the queue.
+	verdict verdict
+	// committed says that the telephone system holds the desired state.
+	committed bool
+	result    ctrl.Result
+}
+
+// Reconcile brings one person to what is declared of them.
+func (r *agentReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	agent := &v1alpha1.Agent{}
+	if err := r.Get(ctx, req.NamespacedName, agent); err != nil {
+		if apierrors.IsNotFound(err) {
+			return r.reconcileVanished(ctx, req.NamespacedName)
+		}
+		return ctrl.Result{}, err
+	}
+	s := r.scope(agent)
+	if s == nil {
+		// The ContactCenter, or this person, was not looked at yet. Both bring the person back.
+		return ctrl.Result{}, nil
+	}
+	if settled, err := s.confirmGone(ctx); err != nil || !settled {
+		return retry(time.Second), err
+	}
+	s.decide()
+	if !agent.DeletionTimestamp.IsZero() {
+		return s.reconcileDeletion(ctx)
+	}
+	for _, phase := range []func(context.Context) error{s.ensureFinalizer, s.ensureCredentials, s.apply} {
+		if err := phase(ctx); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
+	return s.report(ctx)
+}
+
+// scope gathers what a decision rests on, or is nil where that is not there yet.
+func (r *agentReconciler) scope(agent *v1alpha1.Agent) *agentScope {
+	s := &agentScope{
+		operator: r.operator, agent: agent, before: agent.Status.DeepCopy(), now: r.options.Now(),
+		site: r.sites.get(agent.Namespace), center: r.centers.Get(agent.Namespace),
+	}
+	directory := r.feed.Directory(agent.Namespace)
+	declared, ok := directory.Declared(agent.Name)
+	if s.site == nil || !ok {
+		return nil
+	}
+	s.declared = declared
+	s.declared.ExtensionTakenBy = directory.ExtensionTakenBy(agent)
+	if s.center != nil {
+		s.record, s.registered, s.known = s.center.Recorded(agent.Name)
+	}
+	s.recorded = recordedOf(&agent.Status)
+	if s.registered {
+		// The telephone system's tables are written before the status: they know better, and survive its loss.
+		s.recorded = recordedOn(&s.record)
+	}
+	return s
+}
+
+func recordedOf(status *v1alpha1.AgentStatus) roster.Recorded {
+	r := roster.Recorded{Phase: status.Phase, Group: string(status.Group)}
+	for _, x := range status.Revoked {
+		r.Revoked = append(r.Revoked, roster.Revocation{
+			Entry: roster.Entry{Kind: x.Kind, Name: string(x.Name)}, Since: x.Since.Time,
+		})
+	}
+	if d := status.Deactivation; d != nil && d.RequestedAt != nil {
+		r.RequestedAt = d.RequestedAt.Time
+	}
+	return r
+}
+
+func recordedOn(record *telephony.AgentRecord) roster.Recorded {
+	r := roster.Recorded{
+		Phase: v1alpha1.AgentPhase(record.Phase), Group: record.Group, RequestedAt: record.RequestedAt,
+	}
+	for _, x := range record.Revoked {
+		r.Revoked = append(r.Revoked, roster.Revocation{
+			Entry: roster.Entry{Kind: v1alpha1.EntryKind(x.Kind), Name: x.Name}, Since: x.Since,
+		})
+	}
+	return r
+}
+
+// confirmGone makes sure that whatever the person was in, and the directory does not know, is gone for certain.
+func (s *agentScope) confirmGone(ctx context.Context) (bool, error) {
+	directory, ns := s.feed.Directory(s.agent.Namespace), s.agent.Namespace
+	check := func(k kind, name string, has bool) (bool, error) {
+		if has || name == "" {
+			return true, nil
+		}
+		return s.feed.isGone(ctx, k, ns, name)
+	}
+	if ok, err := check(kindGroup, s.recorded.Group, directory.HasGroup(s.recorded.Group)); !ok || err != nil {
+		return false, err
+	}
+	for _, t := range s.before.Teams {
+		if ok, err := check(kindTeam, string(t), directory.HasTeam(string(t))); !ok || err != nil {
+			return false, err
+		}
+	}
+	for _, r := range s.recorded.Revoked {
+		k, has := kindTeam, directory.HasTeam(r.Name)
+		if r.Kind == v1alpha1.EntryQueue {
+			k, has = kindQueue, directory.HasQueue(r.Name)
+		}
+		if ok, err := check(k, r.Name, has); !ok || err != nil {
+			return false, err
+		}
+	}
+	for i := range s.before.Queues {
+		q := string(s.before.Queues[i].Name)
+		if ok, err := check(kindQueue, q, directory.HasQueue(q)); !ok || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// decide applies the rules and notes what they say about the person's claims.
+func (s *agentScope) decide() {
+	s.effective = roster.Decide(&roster.Person{
+		Spec: &s.agent.Spec, Deleted: !s.agent.DeletionTimestamp.IsZero(),
+		Declared: s.declared, Recorded: s.recorded, OnReactivation: s.site.onReactivation,
+	}, s.now)
+	if !s.effective.Next.IsZero() {
+		s.result.RequeueAfter = until(s.now, s.effective.Next)
+	}
+}
+
+// writable says whether anything may be written for the person, and else why not.
+func (s *agentScope) writable() (verdict, bool) {
+	if !s.site.gate.ready() {
+		return s.site.gate, false
+	}
+	if s.center == nil || !s.known {
+		return reconciling(reasonUnreachable, connectionMessage(s.center)), false
+	}
+	return verdict{}, true
+}
+
+func connectionMessage(c *center.Center) string {
+	if c == nil {
+		return "the telephone system is not connected yet"
+	}
+	if m := c.Status().Message; m != "" {
+		return m
+	}
+	return "the telephone system is being connected"
+}
+
+// ensureFinalizer makes sure that nothing is written for a person who could vanish without a trace.
+func (s *agentScope) ensureFinalizer(ctx context.Context) error {
+	if _, ok := s.writable(); !ok || controllerutil.ContainsFinalizer(s.agent, v1alpha1.Finalizer) {
+		return nil
+	}
+	patch := client.MergeFromWithOptions(s.agent.DeepCopy(), client.MergeFromWithOptimisticLock{})
+	controllerutil.AddFinalizer(s.agent, v1alpha1.Finalizer)
+	return s.Patch(ctx, s.agent, patch)
+}
+
+// reconcileDeletion takes the person out: access first, then every row, then the finalizer.
+func (s *agentScope) reconcileDeletion(ctx context.Context) (ctrl.Result, error) {
+	if !controllerutil.ContainsFinalizer(s.agent, v1alpha1.Finalizer) {
+		return ctrl.Result{}, nil
+	}
+	nothingThere := s.site.empty || s.known && !s.registered
+	if s.agent.Annotations[v1alpha1.AnnotationAbandon] != "true" && !s.site.abandon && !nothingThere {
+		if v, ok := s.writable(); !ok {
+			return s.awaitTelephony(ctx, v)
+		}
+		if err := s.apply(ctx); err != nil {
+			return ctrl.Result{}, err
+		}
+		if !s.committed {
+			return s.awaitTelephony(ctx, s.verdict)
+		}
+		if err := s.center.RemoveAgent(ctx, s.agent.Name, s.now); err != nil {
+			return s.awaitTelephony(ctx, verdictOf(err))
+		}
+	}
+	patch := client.MergeFromWithOptions(s.agent.DeepCopy(), client.MergeFromWithOptimisticLock{})
+	controllerutil.RemoveFinalizer(s.agent, v1alpha1.Finalizer)
+	return ctrl.Result{}, ignoreStale(s.Patch(ctx, s.agent, patch))
+}
+
+// awaitTelephony says on a person who cannot be let go what is awaited, and what lets go without it.
+func (s *agentScope) awaitTelephony(ctx context.Context, v verdict) (ctrl.Result, error) {
+	v.message = fmt.Sprintf("deletion waits for the telephone system: %s; annotate %s=true to leave its rows behind",
+		v.message, v1alpha1.AnnotationAbandon)
+	v.reason = reasonAwaitingTelephony
+	v.set(&s.agent.Status.Conditions, s.agent.Generation)
+	return retry(retryRefused), s.writeStatus(ctx)
+}
+
+// reconcileVanished takes out what is recorded of a person whose object is gone, finalizer or not.
+func (r *agentReconciler) reconcileVanished(ctx context.Context, key types.NamespacedName) (ctrl.Result, error) {
+	c, site := r.centers.Get(key.Namespace), r.sites.get(key.Namespace)
+	if c == nil || site == nil || !site.gate.ready() {
+		return ctrl.Result{}, nil
+	}
+	if _, registered, _ := c.Recorded(key.Name); !registered {
+		return ctrl.Result{}, nil
+	}
+	if gone, err := r.feed.isGone(ctx, kindAgent, key.Namespace, key.Name); err != nil || !gone {
+		return retry(time.Second), err
+	}
+	if err := c.RemoveAgent(ctx, key.Name, r.options.Now()); err != nil {
+		return afterFailure(err)
+	}
+	return ctrl.Result{}, nil
+}
+
+// afterFailure is what to do about a failure that no object can carry in its status.
+func afterFailure(err error) (ctrl.Result, error) {
+	switch telephony.KindOf(err) {
+	case telephony.Unreachable:
+		return ctrl.Result{}, nil // its return brings everybody back
+	case telephony.Refused, telephony.Conflict:
+		return retry(retryRefused), nil
+	}
+	return ctrl.Result{}, err
+}
+
+// verdictOf says what a telephone system's failure means for an object.
+func verdictOf(err error) verdict {
+	switch telephony.KindOf(err) {
+	case telephony.Unreachable:
+		return reconciling(reasonUnreachable, err.Error())
+	case telephony.Conflict:
+		return stalled(roster.ReasonNameTaken, err.Error())
+	case telephony.Refused:
+		return stalled(reasonRefused, err.Error())
+	}
+	return verdict{}
+}
+
+// ignoreStale drops the errors of a write that came too late: the newer object comes by itself.
+func ignoreStale(err error) error {
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}

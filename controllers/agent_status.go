@@ -1,0 +1,303 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"roster.dev/roster/api/v1alpha1"
+	"roster.dev/roster/internal/roster"
+)
+
+const (
+	historyLimit  = 20
+	summaryLimit  = 48
+	listedInTexts = 10
+)
+
+// report writes the status, if its meaning changed, and tells the events.
+func (s *agentScope) report(ctx context.Context) (ctrl.Result, error) {
+	status := &s.agent.Status
+	if s.committed {
+		s.project(status)
+	} else if !s.site.everybody && !s.pending() {
+		// Nothing waits: an outage must not rewrite every status.
+		return s.result, nil
+	}
+	status.ObservedGeneration = s.agent.Generation
+	s.setConditions(status)
+	if err := s.writeStatus(ctx); err != nil {
+		if apierrors.IsConflict(err) {
+			return retry(20 * time.Millisecond), nil
+		}
+		return ctrl.Result{}, ignoreStale(err)
+	}
+	s.tell()
+	return s.result, nil
+}
+
+// writeStatus writes the status where it changed.
+func (s *agentScope) writeStatus(ctx context.Context) error {
+	if equality.Semantic.DeepEqual(s.before, &s.agent.Status) {
+		return nil
+	}
+	if err := s.Status().Update(ctx, s.agent); err != nil {
+		return err
+	}
+	s.feed.wrote(kindAgent, s.agent)
+	return nil
+}
+
+// pending says whether the decision differs from what is known to be committed.
+func (s *agentScope) pending() bool {
+	if s.known {
+		return !s.registered || s.record.Fingerprint != s.desired.Fingerprint()
+	}
+	would := s.before.DeepCopy()
+	s.project(would)
+	would.History = s.before.History
+	return s.before.ObservedGeneration != s.agent.Generation || !equality.Semantic.DeepEqual(would, s.before)
+}
+
+// project writes what is committed into a status, conditions excepted.
+func (s *agentScope) project(status *v1alpha1.AgentStatus) {
+	e := s.effective
+	status.Phase = v1alpha1.AgentPhase(s.desired.Phase)
+	status.Group = v1alpha1.ObjectName(e.Group)
+	status.Teams = nil
+	for _, t := range e.Teams {
+		status.Teams = append(status.Teams, v1alpha1.ObjectName(t))
+	}
+	status.Queues = nil
+	names := make([]string, 0, len(e.Queues))
+	for _, m := range e.Queues {
+		q := v1alpha1.QueueMembership{Name: v1alpha1.ObjectName(m.Queue.Name), Stars: m.Stars, Channels: m.Channels}
+		for _, w := range m.Via {
+			q.Via = append(q.Via, v1alpha1.Way(w))
+		}
+		status.Queues = append(status.Queues, q)
+		names = append(names, m.Queue.Name)
+	}
+	status.QueueSummary = summarize(names, summaryLimit)
+	status.Revoked = nil
+	for _, r := range e.Revoked {
+		status.Revoked = append(status.Revoked, v1alpha1.Revocation{
+			Kind: r.Kind, Name: v1alpha1.ObjectName(r.Name), Since: metav1.NewTime(r.Since),
+		})
+	}
+	status.Interface = ""
+	if s.desired.Phone {
+		status.Interface = "PJSIP/" + s.agent.Name
+	}
+	status.Deactivation = nil
+	if d := s.desired.Deactivation; !d.RequestedAt.IsZero() {
+		status.Deactivation = &v1alpha1.Deactivation{
+			RequestedAt: timeOrNil(d.RequestedAt), OfflineAt: timeOrNil(d.OfflineAt), CompletedAt: timeOrNil(d.CompletedAt),
+		}
+	}
+	s.remember(status)
+}
+
+func timeOrNil(t time.Time) *metav1.Time {
+	if t.IsZero() {
+		return nil
+	}
+	m := metav1.NewTime(t)
+	return &m
+}
+
+// summarize joins names up to a length and says how many more there are.
+func summarize(names []string, limit int) string {
+	text := ""
+	for i, name := range names {
+		if i > 0 && len(text)+1+len(name) > limit {
+			return fmt.Sprintf("%s +%d", text, len(names)-i)
+		}
+		if i > 0 {
+			text += ","
+		}
+		text += name
+	}
+	return text
+}
+
+// remember adds to the history what changed between the status as read and the status as it is to be.
+func (s *agentScope) remember(status *v1alpha1.AgentStatus) {
+	add := func(what, from, to, reason string) {
+		status.History = append(status.History, v1alpha1.HistoryEntry{
+			Time: metav1.NewTime(s.moment()), Type: what, From: from, To: to, Reason: reason,
+		})
+	}
+	if s.before.Phase != status.Phase {
+		add("Phase", string(s.before.Phase), string(status.Phase), s.phaseReason(status.Phase))
+	}
+	if s.before.Phase != "" { // what a person begins with is no change
+		if s.before.Group != status.Group {
+			add("Group", string(s.before.Group), string(status.Group), "")
+		}
+		membershipReason := ""
+		if s.effective.GoingOut {
+			membershipReason = reasonDeactivated
+		}
+		addDifference(s.before.Teams, status.Teams, func(from, to v1alpha1.ObjectName) {
+			add("Team", string(from), string(to), membershipReason)
+		})
+		addDifference(queueNames(s.before.Queues), queueNames(status.Queues), func(from, to v1alpha1.ObjectName) {
+			add("Queue", string(from), string(to), membershipReason)
+		})
+	}
+	if n := len(status.History); n > historyLimit {
+		status.History = slices.Clone(status.History[n-historyLimit:])
+	}
+}
+
+func addDifference(before, after []v1alpha1.ObjectName, add func(from, to v1alpha1.ObjectName)) {
+	for _, x := range before {
+		if !slices.Contains(after, x) {
+			add(x, "")
+		}
+	}
+	for _, x := range after {
+		if !slices.Contains(before, x) {
+			add("", x)
+		}
+	}
+}
+
+func queueNames(queues []v1alpha1.QueueMembership) []v1alpha1.ObjectName {
+	names := make([]v1alpha1.ObjectName, len(queues))
+	for i := range queues {
+		names[i] = queues[i].Name
+	}
+	return names
+}
+
+func (s *agentScope) phaseReason(phase v1alpha1.AgentPhase) string {
+	switch {
+	case phase == v1alpha1.PhaseOnLeave:
+		return s.effective.PauseReason
+	case roster.Out(phase):
+		return string(s.effective.Cause)
+	case s.before.Phase == "":
+		return "Created"
+	case s.before.Phase == v1alpha1.PhaseOnLeave:
+		return "LeaveEnded"
+	case s.before.Phase == v1alpha1.PhasePending:
+		return "EmploymentStarted"
+	case roster.Out(s.before.Phase):
+		return "Reactivated"
+	}
+	return ""
+}
+
+// setConditions writes the verdict and what there is to say besides.
+func (s *agentScope) setConditions(status *v1alpha1.AgentStatus) {
+	c, g := &status.Conditions, s.agent.Generation
+	s.verdict.set(c, g)
+
+	problem := s.credentials.problem
+	missing, rejected := "", ""
+	switch {
+	case problem.ready():
+	case s.credentials.rejected:
+		rejected = problem.reason
+	default:
+		missing = problem.reason
+	}
+	setOrRemove(c, g, v1alpha1.ConditionPasswordAccepted, metav1.ConditionFalse, rejected, problem.message)
+	setOrRemove(c, g, v1alpha1.ConditionReferencesResolved, metav1.ConditionFalse, missing, problem.message)
+
+	if !s.committed {
+		if s.verdict.reason == roster.ReasonNameTaken {
+			setCondition(c, g, v1alpha1.ConditionConflicted, metav1.ConditionTrue, roster.ReasonNameTaken, s.verdict.message)
+		}
+		return // the others tell of what is committed
+	}
+	reason, message := s.conflict()
+	setOrRemove(c, g, v1alpha1.ConditionConflicted, metav1.ConditionTrue, reason, message)
+	reason, message = s.revocations()
+	setOrRemove(c, g, v1alpha1.ConditionRevoked, metav1.ConditionTrue, reason, message)
+	offline := ""
+	if status.Phase == v1alpha1.PhaseDeactivating {
+		offline = reasonDraining
+	}
+	setOrRemove(c, g, v1alpha1.ConditionOffline, metav1.ConditionFalse, offline, "the phone is still registered")
+}
+
+// conflict says which of the person's claims somebody else holds.
+func (s *agentScope) conflict() (reason, message string) {
+	var texts []string
+	if lost := s.effective.LostTo; len(lost) > 0 {
+		reason = reasonHeldByOther
+		texts = append(texts, fmt.Sprintf("%s is held by group %s and listed in vain by %s: take them off all but one",
+			s.agent.Name, s.effective.Group, enumerate("group", lost)))
+	}
+	if by := s.declared.ExtensionTakenBy; by != "" && roster.Working(s.effective.Phase) {
+		reason = reasonExtensionTaken
+		texts = append(texts, fmt.Sprintf("extension %s is held by %s, which is older: choose another",
+			s.agent.Spec.Endpoint.Extension, by))
+	}
+	return reason, strings.Join(texts, "; ")
+}
+
+// revocations says what is without effect, and how it is given back.
+func (s *agentScope) revocations() (reason, message string) {
+	if len(s.effective.Revoked) == 0 {
+		return "", ""
+	}
+	names := make([]string, 0, len(s.effective.Revoked))
+	for _, r := range s.effective.Revoked {
+		names = append(names, string(r.Kind)+" "+r.Name)
+	}
+	return reasonDeactivated, fmt.Sprintf(
+		"without effect since a deactivation: %s; to give them back list them in spec.reinstated with a time at or after status.revoked[].since, or set spec.onReactivation: Restore",
+		enumerate("", names))
+}
+
+// enumerate lists names, at most a readable number of them.
+func enumerate(noun string, names []string) string {
+	text := strings.Join(names[:min(len(names), listedInTexts)], ", ")
+	if more := len(names) - listedInTexts; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	if noun != "" {
+		text = noun + " " + text
+	}
+	return text
+}
+
+// tell tells the events of what changed.
+func (s *agentScope) tell() {
+	before, after := s.before, &s.agent.Status
+	if before.Phase != after.Phase && before.Phase != "" {
+		switch {
+		case after.Phase == v1alpha1.PhaseDeactivated:
+			s.normal(s.agent, "Deactivated", "Deactivate",
+				fmt.Sprintf("access ended (%s); every queue and team membership is gone, the group stays", s.effective.Cause))
+		case roster.Out(before.Phase):
+			s.normal(s.agent, "Reactivated", "Reactivate", "access is back, with the old password")
+		default:
+			s.normal(s.agent, "PhaseChanged", "Reconcile", fmt.Sprintf("%s, was %s", after.Phase, before.Phase))
+		}
+	}
+	for _, t := range []struct{ condition, status, reason string }{
+		{v1alpha1.ConditionConflicted, "True", "Conflicted"},
+		{v1alpha1.ConditionRevoked, "True", "Revoked"},
+		{v1alpha1.ConditionReferencesResolved, "False", reasonMissingReference},
+		{v1alpha1.ConditionPasswordAccepted, "False", reasonPolicyViolation},
+		{v1alpha1.ConditionStalled, "True", "Stalled"},
+	} {
+		was, old := conditionIs(before.Conditions, t.condition, metav1.ConditionStatus(t.status))
+		is, message := conditionIs(after.Conditions, t.condition, metav1.ConditionStatus(t.status))
+		if is && (!was || old != message) {
+			s.warning(s.agent, t.reason, "Reconcile", message)
+		}
+	}
+}

@@ -1,0 +1,149 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"roster.dev/roster/api/v1alpha1"
+	"roster.dev/roster/internal/roster"
+	"roster.dev/roster/internal/telephony"
+)
+
+// apply makes the telephone system match the decision, if it does not already.
+func (s *agentScope) apply(ctx context.Context) error {
+	s.desire()
+	v, ok := s.writable()
+	if !ok {
+		s.verdict = s.verdict.worse(v)
+		return nil
+	}
+	if s.registered && s.record.Fingerprint == s.desired.Fingerprint() {
+		s.committed = true
+		return nil
+	}
+	online, err := s.commit(ctx)
+	if err != nil || !s.committed {
+		return err
+	}
+	if s.effective.Phase == v1alpha1.PhaseDeactivated && s.desired.OfflineAt.IsZero() {
+		if online {
+			s.verdict = s.verdict.worse(reconciling(reasonDraining, "the phone's registration is still alive"))
+			s.result = retry(time.Second)
+			return nil
+		}
+		s.desired.OfflineAt = s.moment()
+		s.desired.CompletedAt = s.desired.OfflineAt
+		s.desired.Phase = string(v1alpha1.PhaseDeactivated)
+		_, err = s.commit(ctx)
+	}
+	return err
+}
+
+// commit writes the desired state and takes over what is recorded then.
+func (s *agentScope) commit(ctx context.Context) (online bool, err error) {
+	result, err := s.center.ApplyAgent(ctx, s.desired)
+	if errors.Is(err, telephony.ErrPasswordNeeded) && s.desired.Password == nil {
+		// Somebody took the phone's credentials out of the database.
+		if err := s.readCredentials(ctx); err != nil {
+			return false, err
+		}
+		s.desire()
+		result, err = s.center.ApplyAgent(ctx, s.desired)
+	}
+	if err != nil {
+		s.committed = false
+		v := verdictOf(err)
+		if v.ready() {
+			return false, err
+		}
+		s.verdict = s.verdict.worse(v)
+		if v.stalled {
+			s.result = retry(retryRefused)
+		}
+		return false, nil
+	}
+	s.record, s.registered, s.committed = result.Record, true, true
+	if len(result.ForeignQueues) > 0 {
+		s.effective.Queues = slices.DeleteFunc(s.effective.Queues, func(m roster.Membership) bool {
+			return slices.Contains(result.ForeignQueues, m.Queue.Name)
+		})
+	}
+	return result.Online, nil
+}
+
+// moment is now as status and tables keep it: UTC, whole seconds.
+func (s *agentScope) moment() time.Time { return s.now.UTC().Truncate(time.Second) }
+
+// desire makes the desired state of the decision.
+func (s *agentScope) desire() {
+	a, e := s.agent, s.effective
+	d := &telephony.Agent{
+		Name: a.Name, UID: string(a.UID), Settings: s.site.settings,
+		DisplayName: string(a.Spec.DisplayName), Email: a.Spec.Email, EmployeeID: a.Spec.EmployeeID,
+		Role: string(a.Spec.Role), Phase: string(e.Phase),
+		Group: e.Group, Color: s.feed.Directory(a.Namespace).GroupColor(e.Group),
+		Extension: e.Extension, PauseReason: e.PauseReason,
+		Phone: s.credentials.phone, Password: s.credentials.password, PIN: s.credentials.pin,
+		CredentialVersions: s.credentials.versions,
+		ReuseName:          a.Annotations[v1alpha1.AnnotationReuseName] == "true",
+		Deactivation:       s.deactivation(),
+	}
+	if d.DisplayName == "" {
+		d.DisplayName = a.Name
+	}
+	if v := a.Spec.Endpoint; v != nil && v.Voicemail != nil && d.Phone {
+		d.Mailbox = string(v.Voicemail.Mailbox)
+	}
+	if roster.Working(e.Phase) && d.Phone {
+		d.Access = telephony.AccessGranted
+	}
+	if e.Phase == v1alpha1.PhaseDeactivated {
+		d.Phone, d.CredentialVersions = s.record.HasPhone, s.record.CredentialVersions
+		d.Password, d.PIN = nil, nil
+		if d.CompletedAt.IsZero() {
+			d.Phase = string(v1alpha1.PhaseDeactivating)
+		}
+	}
+	if !d.Phone && roster.Working(e.Phase) {
+		e.Queues = nil // nobody can be called who has no phone
+	}
+	for _, m := range e.Queues {
+		d.Memberships = append(d.Memberships, telephony.Membership{
+			Queue: m.Queue.Name, Channels: toStrings(m.Channels), Stars: int(m.Stars), Penalty: m.Penalty(),
+			Via: m.Via, Observed: m.Queue.Observed,
+		})
+	}
+	for _, r := range e.Revoked {
+		d.Revoked = append(d.Revoked, telephony.Revocation{Kind: string(r.Kind), Name: r.Name, Since: r.Since})
+	}
+	s.desired = d
+}
+
+func toStrings[S ~string](list []S) []string {
+	result := make([]string, len(list))
+	for i, x := range list {
+		result[i] = string(x)
+	}
+	return result
+}
+
+// deactivation is how far the current or last deactivation is, as far as that is recorded.
+func (s *agentScope) deactivation() telephony.Deactivation {
+	d := telephony.Deactivation{RequestedAt: s.effective.RequestedAt}
+	if s.effective.GoingOut {
+		return d
+	}
+	if s.registered {
+		d.OfflineAt, d.CompletedAt = s.record.OfflineAt, s.record.CompletedAt
+	} else if r := s.before.Deactivation; r != nil {
+		if r.OfflineAt != nil {
+			d.OfflineAt = r.OfflineAt.Time
+		}
+		if r.CompletedAt != nil {
+			d.CompletedAt = r.CompletedAt.Time
+		}
+	}
+	return d
+}

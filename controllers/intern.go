@@ -1,0 +1,69 @@
+package controllers
+
+import (
+	"unique"
+
+	"roster.dev/roster/api/v1alpha1"
+)
+
+// intern makes equal strings share their bytes: thousands of people have the same labels, queues and conditions.
+func intern[S ~string](s *S) {
+	if *s != "" {
+		*s = S(unique.Make(string(*s)).Value())
+	}
+}
+
+// internAgent shares the strings that repeat from person to person.
+func internAgent(a *v1alpha1.Agent) {
+	intern(&a.Namespace)
+	intern(&a.Kind)
+	intern(&a.APIVersion)
+	labels := make(map[string]string, len(a.Labels))
+	for k, v := range a.Labels {
+		intern(&k)
+		intern(&v)
+		labels[k] = v
+	}
+	if len(labels) > 0 {
+		a.Labels = labels
+	}
+	for i := range a.Finalizers {
+		intern(&a.Finalizers[i])
+	}
+	intern(&a.Spec.Role)
+	intern(&a.Spec.State)
+	intern(&a.Spec.License)
+	intern(&a.Spec.TimeZone)
+	intern(&a.Spec.Locale)
+	s := &a.Status
+	intern(&s.Phase)
+	intern(&s.Group)
+	intern(&s.QueueSummary)
+	for i := range s.Teams {
+		intern(&s.Teams[i])
+	}
+	for i := range s.Queues {
+		q := &s.Queues[i]
+		intern(&q.Name)
+		for j := range q.Channels {
+			intern(&q.Channels[j])
+		}
+		for j := range q.Via {
+			intern(&q.Via[j])
+		}
+	}
+	for i := range s.History {
+		h := &s.History[i]
+		intern(&h.Type)
+		intern(&h.From)
+		intern(&h.To)
+		intern(&h.Reason)
+	}
+	for i := range s.Conditions {
+		c := &s.Conditions[i]
+		intern(&c.Type)
+		intern(&c.Status)
+		intern(&c.Reason)
+		intern(&c.Message)
+	}
+}

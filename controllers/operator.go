@@ -1,0 +1,136 @@
+// Package controllers reconciles the objects of package v1alpha1 with the telephone system, one controller a kind.
+//
+// Data runs one way: objects → the feed's directories → the rules (package roster) → the desired state of one
+// person or queue → the port (package telephony). What comes back is status.
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"roster.dev/roster/api/v1alpha1"
+	"roster.dev/roster/internal/center"
+)
+
+// centerName is the name of a namespace's one ContactCenter.
+const centerName = "default"
+
+// Options are the operator's settings.
+type Options struct {
+	// DataDir holds the SQLite files of centres that use SQLite.
+	DataDir string
+	// EmbeddedDefault gives a namespace without a ContactCenter a SQLite file of its own.
+	EmbeddedDefault bool
+	// AgentConcurrency and QueueConcurrency are how many people and queues are worked on at once.
+	AgentConcurrency, QueueConcurrency int
+	// Open opens a centre's telephone system.
+	Open center.Opener
+	// Identify names a telephone system without its credentials.
+	Identify func(center.Target) (string, error)
+	// Now is the clock; default: time.Now.
+	Now func() time.Time
+	// SkipNameValidation lets several operators run in one process, as tests do.
+	SkipNameValidation bool
+}
+
+const (
+	// reconcileTimeout bounds one reconcile: the telephone system's own timeout and a few API calls.
+	reconcileTimeout = 30 * time.Second
+	// retryRefused is how long to wait before asking a telephone system again that said no.
+	retryRefused = 30 * time.Second
+)
+
+// operator is what all controllers share.
+type operator struct {
+	client.Client
+	live     client.Reader
+	feed     *Feed
+	centers  *center.Centers
+	sites    *sites
+	recorder events.EventRecorder
+	options  Options
+}
+
+// Setup adds Roster's controllers to a manager.
+func Setup(mgr manager.Manager, options Options) error {
+	if options.Now == nil {
+		options.Now = time.Now
+	}
+	op := &operator{
+		Client: mgr.GetClient(), live: mgr.GetAPIReader(), feed: NewFeed(mgr.GetCache(), mgr.GetAPIReader()),
+		sites: newSites(), recorder: mgr.GetEventRecorder("roster"), options: options,
+	}
+	op.centers = center.New(options.Open, op.centerChanged, mgr.GetLogger().WithName("center"))
+	if err := mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
+		<-ctx.Done()
+		op.centers.Close()
+		return nil
+	})); err != nil {
+		return err
+	}
+	for _, c := range []struct {
+		name        string
+		kind        kind
+		concurrency int
+		reconciler  reconcile.Reconciler
+	}{
+		{"contactcenter", kindCenter, 4, newCenterReconciler(op)},
+		{"queue", kindQueue, options.QueueConcurrency, &queueReconciler{op}},
+		{"agentgroup", kindGroup, 4, newGroupReconciler(op)},
+		{"team", kindTeam, 4, newTeamReconciler(op)},
+		{"agent", kindAgent, options.AgentConcurrency, &agentReconciler{op}},
+	} {
+		err := ctrl.NewControllerManagedBy(mgr).Named(c.name).
+			WatchesRawSource(op.feed.source(c.kind)).
+			WithOptions(controller.Options{
+				MaxConcurrentReconciles: max(c.concurrency, 1),
+				ReconciliationTimeout:   reconcileTimeout,
+				SkipNameValidation:      &options.SkipNameValidation,
+			}).
+			Complete(c.reconciler)
+		if err != nil {
+			return fmt.Errorf("adding the %s controller: %w", c.name, err)
+		}
+	}
+	return nil
+}
+
+// centerChanged is told of every change of a connection. What is recorded there but not declared is looked at too.
+func (op *operator) centerChanged(namespace string, status center.Status) {
+	op.feed.enqueue(kindCenter, namespace, priorityEdit, 0, centerName)
+	var agents, queues []string
+	if c := op.centers.Get(namespace); c != nil && status.State == v1alpha1.ConnectionConnected {
+		agents, queues = c.RecordedNames()
+	}
+	op.feed.everything(namespace, priorityLow, agents, queues)
+}
+
+// event tells people something about an object.
+func (op *operator) event(object client.Object, eventType, reason, action, message string) {
+	op.recorder.Eventf(object, nil, eventType, reason, action, "%s", clip(message, 1000))
+}
+
+func (op *operator) normal(object client.Object, reason, action, message string) {
+	op.event(object, corev1.EventTypeNormal, reason, action, message)
+}
+
+func (op *operator) warning(object client.Object, reason, action, message string) {
+	op.event(object, corev1.EventTypeWarning, reason, action, message)
+}
+
+// until is how long from now to a moment that was decided on; never zero, which would mean never.
+func until(now, moment time.Time) time.Duration {
+	return max(moment.Sub(now), time.Millisecond)
+}
+
+// retry is a requeue that is no error: nothing is wrong here that trying again at once would mend.
+func retry(after time.Duration) ctrl.Result { return ctrl.Result{RequeueAfter: after} }

@@ -1,0 +1,299 @@
+// Package center keeps each centre's connection to its telephone system: it opens it, notices that it is gone,
+// waits for it without holding anybody up, and remembers what is recorded there.
+package center
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"roster.dev/roster/api/v1alpha1"
+	"roster.dev/roster/internal/telephony"
+)
+
+// Target is the telephone system that a centre is to use.
+type Target struct {
+	Type v1alpha1.DatabaseType
+	// Path of a SQLite file, absolute.
+	Path string
+	// DSN of a PostgreSQL database. A secret.
+	DSN string
+	// Identity tells databases apart without credentials.
+	Identity string
+	// ContactsTables are the tables that the Asterisk servers keep registrations in; a comma joins them.
+	ContactsTables string
+}
+
+// Opener opens a centre's telephone system. It need not reach it: the first Load does.
+type Opener func(namespace string, target Target) (telephony.Backend, error)
+
+// Status is the state of a centre's connection.
+type Status struct {
+	State v1alpha1.ConnectionState
+	// Since is when the state began.
+	Since time.Time
+	// Message says what is wrong; empty while connected.
+	Message string
+	// Target in use.
+	Type     v1alpha1.DatabaseType
+	Identity string
+}
+
+const (
+	firstRetry = 250 * time.Millisecond
+	lastRetry  = 5 * time.Second
+	// pingInterval bounds how long an outage that no write runs into goes unnoticed.
+	pingInterval = 2 * time.Second
+	// loadTimeout bounds the read of everything that is recorded of a centre.
+	loadTimeout = 60 * time.Second
+)
+
+// Center is one centre's connection. It is safe for concurrent use.
+type Center struct {
+	namespace string
+	target    Target
+	open      Opener
+	changed   func(namespace string, status Status)
+	log       logr.Logger
+	stop      context.CancelFunc
+	done      chan struct{}
+	broken    chan struct{}
+
+	mu      sync.RWMutex
+	status  Status
+	backend telephony.Backend
+	agents  map[string]telephony.AgentRecord
+	queues  map[string]telephony.QueueRecord
+}
+
+func newCenter(namespace string, target Target, open Opener,
+	changed func(string, Status), log logr.Logger,
+) *Center {
+	ctx, stop := context.WithCancel(context.Background())
+	c := &Center{
+		namespace: namespace, target: target, open: open, changed: changed, log: log, stop: stop,
+		done: make(chan struct{}), broken: make(chan struct{}, 1),
+		status: Status{
+			State: v1alpha1.ConnectionConnecting, Since: time.Now(), Type: target.Type, Identity: target.Identity,
+		},
+	}
+	go c.run(ctx)
+	return c
+}
+
+// close ends the connection and waits until nothing runs any more.
+func (c *Center) close() {
+	c.stop()
+	<-c.done
+}
+
+// run keeps the connection: load, watch, and after a failure the same again.
+func (c *Center) run(ctx context.Context) {
+	defer close(c.done)
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.backend != nil {
+			_ = c.backend.Close()
+			c.backend = nil
+		}
+	}()
+	wait := firstRetry
+	for ctx.Err() == nil {
+		if err := c.connect(ctx); err != nil {
+			c.lost(err)
+			sleep(ctx, wait)
+			wait = min(2*wait, lastRetry)
+			continue
+		}
+		wait = firstRetry
+		c.watch(ctx)
+	}
+}
+
+func (c *Center) connect(ctx context.Context) error {
+	c.mu.RLock()
+	backend := c.backend
+	c.mu.RUnlock()
+	if backend == nil {
+		var err error
+		if backend, err = c.open(c.namespace, c.target); err != nil {
+			return err
+		}
+		c.mu.Lock()
+		c.backend = backend
+		c.mu.Unlock()
+	}
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
+	records, err := backend.Load(ctx)
+	if err != nil {
+		return err
+	}
+	// A failure reported before this load says nothing about what comes after it.
+	select {
+	case <-c.broken:
+	default:
+	}
+	c.mu.Lock()
+	c.agents, c.queues = records.Agents, records.Queues
+	c.mu.Unlock()
+	c.become(v1alpha1.ConnectionConnected, "")
+	return nil
+}
+
+// watch returns when the connection is lost or ctx ends.
+func (c *Center) watch(ctx context.Context) {
+	ticker := time.NewTicker(pingInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.broken:
+			return
+		case <-ticker.C:
+			if err := c.backend.Ping(ctx); err != nil && ctx.Err() == nil {
+				c.lost(err)
+				return
+			}
+		}
+	}
+}
+
+// lost notes that the telephone system cannot be used, once.
+func (c *Center) lost(err error) {
+	state := v1alpha1.ConnectionUnreachable
+	if kind := telephony.KindOf(err); kind == telephony.Refused || kind == telephony.Conflict {
+		state = v1alpha1.ConnectionRefused
+	}
+	c.become(state, err.Error())
+}
+
+func (c *Center) become(state v1alpha1.ConnectionState, message string) {
+	c.mu.Lock()
+	if c.status.State == state && c.status.Message == message {
+		c.mu.Unlock()
+		return
+	}
+	if c.status.State != state {
+		c.status.Since = time.Now()
+	}
+	c.status.State, c.status.Message = state, message
+	status := c.status
+	c.mu.Unlock()
+	c.log.Info("telephone system", "namespace", c.namespace, "state", state, "message", message)
+	c.changed(c.namespace, status)
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// Status of the connection.
+func (c *Center) Status() Status {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.status
+}
+
+// Recorded is what is recorded of a person; known is false where nothing was ever loaded.
+func (c *Center) Recorded(agent string) (record telephony.AgentRecord, registered, known bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	record, registered = c.agents[agent]
+	return record, registered, c.agents != nil
+}
+
+// RecordedQueue is what is recorded of a queue; known is false where nothing was ever loaded.
+func (c *Center) RecordedQueue(queue string) (record telephony.QueueRecord, registered, known bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	record, registered = c.queues[queue]
+	return record, registered, c.queues != nil
+}
+
+// RecordedNames are the names of all people and queues that are recorded, in no order.
+func (c *Center) RecordedNames() (agents, queues []string) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for name := range c.agents {
+		agents = append(agents, name)
+	}
+	for name := range c.queues {
+		queues = append(queues, name)
+	}
+	return agents, queues
+}
+
+// ApplyAgent makes the telephone system match one person. See telephony.Backend.
+func (c *Center) ApplyAgent(ctx context.Context, agent *telephony.Agent) (telephony.AgentResult, error) {
+	var result telephony.AgentResult
+	err := c.do(func(b telephony.Backend) (err error) {
+		result, err = b.ApplyAgent(ctx, agent)
+		return err
+	}, func() { c.agents[agent.Name] = result.Record })
+	return result, err
+}
+
+// RemoveAgent takes a person out. See telephony.Backend.
+func (c *Center) RemoveAgent(ctx context.Context, name string, at time.Time) error {
+	return c.do(func(b telephony.Backend) error { return b.RemoveAgent(ctx, name, at) },
+		func() { delete(c.agents, name) })
+}
+
+// ApplyQueue makes the telephone system match one queue. See telephony.Backend.
+func (c *Center) ApplyQueue(ctx context.Context, queue *telephony.Queue) error {
+	return c.do(func(b telephony.Backend) error { return b.ApplyQueue(ctx, queue) },
+		func() { c.queues[queue.Name] = telephony.QueueRecord{Fingerprint: queue.Fingerprint()} })
+}
+
+// RemoveQueue takes a queue out. See telephony.Backend.
+func (c *Center) RemoveQueue(ctx context.Context, name string) error {
+	return c.do(func(b telephony.Backend) error { return b.RemoveQueue(ctx, name) },
+		func() { delete(c.queues, name) })
+}
+
+// do calls the telephone system if it is connected, remembers what was done, and notices that it is gone.
+func (c *Center) do(call func(telephony.Backend) error, remember func()) error {
+	c.mu.RLock()
+	backend, status := c.backend, c.status
+	c.mu.RUnlock()
+	if status.State != v1alpha1.ConnectionConnected {
+		return notConnected(status)
+	}
+	err := call(backend)
+	if err == nil {
+		c.mu.Lock()
+		remember()
+		c.mu.Unlock()
+		return nil
+	}
+	if telephony.KindOf(err) == telephony.Unreachable {
+		c.lost(err)
+		select {
+		case c.broken <- struct{}{}:
+		default:
+		}
+	}
+	return err
+}
+
+func notConnected(status Status) error {
+	kind := telephony.Unreachable
+	if status.State == v1alpha1.ConnectionRefused {
+		kind = telephony.Refused
+	}
+	message := status.Message
+	if message == "" {
+		message = "the telephone system is being connected"
+	}
+	return telephony.Errorf(kind, nil, "%s", message)
+}

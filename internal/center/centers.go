@@ -1,0 +1,69 @@
+package center
+
+import (
+	"sync"
+
+	"github.com/go-logr/logr"
+)
+
+// Centers keeps the connections of all centres, one a namespace. It is safe for concurrent use.
+type Centers struct {
+	open    Opener
+	changed func(namespace string, status Status)
+	log     logr.Logger
+
+	mu   sync.RWMutex
+	byNS map[string]*Center
+}
+
+// New makes an empty set of connections. changed is called, from any goroutine, whenever a connection's state changes.
+func New(open Opener, changed func(namespace string, status Status), log logr.Logger) *Centers {
+	return &Centers{open: open, changed: changed, log: log, byNS: map[string]*Center{}}
+}
+
+// Get is a namespace's centre, or nil where none is in use.
+func (s *Centers) Get(namespace string) *Center {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.byNS[namespace]
+}
+
+// Use makes target the telephone system of a namespace. The same target again changes nothing.
+func (s *Centers) Use(namespace string, target Target) {
+	s.mu.Lock()
+	old := s.byNS[namespace]
+	if old != nil && old.target == target {
+		s.mu.Unlock()
+		return
+	}
+	delete(s.byNS, namespace)
+	s.mu.Unlock()
+	if old != nil {
+		old.close()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.byNS[namespace] = newCenter(namespace, target, s.open, s.changed, s.log)
+}
+
+// Drop ends the use of a namespace's telephone system.
+func (s *Centers) Drop(namespace string) {
+	s.mu.Lock()
+	old := s.byNS[namespace]
+	delete(s.byNS, namespace)
+	s.mu.Unlock()
+	if old != nil {
+		old.close()
+	}
+}
+
+// Close ends them all.
+func (s *Centers) Close() {
+	s.mu.Lock()
+	all := s.byNS
+	s.byNS = map[string]*Center{}
+	s.mu.Unlock()
+	for _, c := range all {
+		c.close()
+	}
+}

@@ -1,0 +1,35 @@
+package roster
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"roster.dev/roster/api/v1alpha1"
+)
+
+// at is a moment of the tests' day.
+func at(clock string) time.Time {
+	t, err := time.Parse(time.RFC3339, "2027-02-01T"+clock+"Z")
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
+func stamp(clock string) metav1.Time { return metav1.NewTime(at(clock)) }
+
+func ptr(clock string) *metav1.Time { return new(stamp(clock)) }
+
+func queue(name string) *v1alpha1.Queue {
+	return &v1alpha1.Queue{
+		ObjectMeta: metav1.ObjectMeta{Name: name, CreationTimestamp: stamp("08:00:00")},
+		Spec: v1alpha1.QueueSpec{
+			Type: v1alpha1.QueueTypeQueue, Channels: []v1alpha1.Channel{v1alpha1.ChannelVoice},
+		},
+	}
+}
+
+func entry(name string, stars int32, channels ...v1alpha1.Channel) v1alpha1.QueueEntry {
+	return v1alpha1.QueueEntry{Name: v1alpha1.ObjectName(name), Stars: stars, Channels: channels}
+}

@@ -1,0 +1,203 @@
+// Package telephony is the port between Roster and a telephone system: what a centre's people and queues
+// should be there, what is recorded there of them, and how each failure is told apart.
+//
+// An adapter is a folder below this one; package telephonytest holds the conformance suite that each passes.
+package telephony
+
+import (
+	"context"
+	"time"
+)
+
+// Backend is the telephone system of one centre. All methods are safe for concurrent use, and every
+// method returns within its context's deadline or the adapter's own timeout, whichever is earlier.
+//
+// Errors are of this package's kinds: see Kind.
+type Backend interface {
+	// Load makes sure that the system is usable (tables that are missing are made, columns that exist are
+	// checked) and reads what is recorded of the centre. It is called after every (re)connection: nothing
+	// read before counts any more.
+	Load(ctx context.Context) (*Records, error)
+
+	// ApplyAgent makes the system match one person and returns when that is committed, all of it or nothing.
+	// Concurrent calls share transactions; one that cannot be carried out fails alone.
+	ApplyAgent(ctx context.Context, agent *Agent) (AgentResult, error)
+
+	// RemoveAgent takes a person out: every row of theirs but the reporting row, which outlives them.
+	// A person who is not there is no error.
+	RemoveAgent(ctx context.Context, name string, at time.Time) error
+
+	// ApplyQueue makes the system match one queue, its members excepted: those come with each Agent.
+	// Of an authoritative queue it removes members that nobody registered.
+	ApplyQueue(ctx context.Context, queue *Queue) error
+
+	// RemoveQueue takes a queue and all its memberships out. A queue that is not there is no error.
+	RemoveQueue(ctx context.Context, name string) error
+
+	// Ping says whether the system can be reached and is still the one that was loaded.
+	Ping(ctx context.Context) error
+
+	// Close lets go of every connection. Calls under way return an Unreachable error.
+	Close() error
+}
+
+// Records is what a telephone system has recorded of one centre.
+type Records struct {
+	Agents map[string]AgentRecord
+	Queues map[string]QueueRecord
+}
+
+// AgentRecord is what is recorded of one registered person. It survives a lost status.
+type AgentRecord struct {
+	// Fingerprint is that of the Agent last applied.
+	Fingerprint string
+	// UID of the Kubernetes object last applied.
+	UID string
+	// HasPhone says that the person's phone rows exist, with a password.
+	HasPhone bool
+	// CredentialVersions as last applied.
+	CredentialVersions string
+	// Phase and Group as last applied.
+	Phase, Group string
+	// Revoked entries, sorted.
+	Revoked []Revocation
+	Deactivation
+}
+
+// QueueRecord is what is recorded of one registered queue.
+type QueueRecord struct {
+	Fingerprint string
+}
+
+// Settings are a centre's choices that shape every person's rows. They are shared by many Agents and never
+// changed after use.
+type Settings struct {
+	// Context is the dialplan and voicemail context.
+	Context string
+	// Template is endpoint columns that every phone gets, by name.
+	Template map[string]string
+	// ContactsTables are the tables that the Asterisk servers keep registrations in.
+	ContactsTables []string
+	// Adopt takes over rows that exist under a name to be written.
+	Adopt bool
+}
+
+// Access says whether a person's phone may register and call.
+type Access int
+
+const (
+	// AccessRefused refuses registration and calls, and ends what is registered.
+	AccessRefused Access = iota
+	// AccessGranted lets the phone register and call.
+	AccessGranted
+)
+
+// Agent is what a person should be on the telephone system.
+type Agent struct {
+	Name     string
+	UID      string
+	Settings *Settings
+
+	// What reports show.
+	DisplayName, Email, EmployeeID, Role, Phase, Group, Color string
+
+	// Extension that rings the person; empty for none.
+	Extension string
+	Access    Access
+	// Phone false leaves out the phone's rows: there is no password to protect them with.
+	Phone bool
+	// Password of the phone; nil leaves what is there.
+	Password *string
+	// PIN of the mailbox; nil leaves what is there.
+	PIN *string
+	// Mailbox number; empty for none.
+	Mailbox string
+	// CredentialVersions names the versions of the Secrets that Password and PIN came from, or, where those
+	// are nil, the versions last applied.
+	CredentialVersions string
+
+	// PauseReason pauses every voice membership, as Roster's own pause; empty lifts Roster's own pauses and no others.
+	PauseReason string
+	// Memberships, sorted by queue.
+	Memberships []Membership
+	// Revoked entries, sorted.
+	Revoked []Revocation
+	Deactivation
+	// ReuseName lets the person have a name whose former holder had another e-mail address.
+	ReuseName bool
+}
+
+// Membership is a person's place in one queue.
+type Membership struct {
+	Queue string
+	// Channels served, in the API's order.
+	Channels []string
+	Stars    int
+	// Penalty on the telephone system: 0 is called first.
+	Penalty int
+	// Via is how the person came in: Direct, Group/<name>, Team/<name>; sorted.
+	Via []string
+	// Observed is of a queue that Roster only observes: reported, not written to the PBX's own tables.
+	Observed bool
+}
+
+// Voice says whether the membership has a place on the PBX.
+func (m Membership) Voice() bool {
+	for _, c := range m.Channels {
+		if c == "Voice" {
+			return !m.Observed
+		}
+	}
+	return false
+}
+
+// Revocation is an entry that a deactivation took.
+type Revocation struct {
+	// Kind is Team or Queue.
+	Kind, Name string
+	Since      time.Time
+}
+
+// Deactivation is when a deactivation was asked for and how far it came; zero times are steps not reached.
+type Deactivation struct {
+	RequestedAt, OfflineAt, CompletedAt time.Time
+}
+
+// AgentResult is what ApplyAgent found besides doing its work.
+type AgentResult struct {
+	// Record is what is recorded now.
+	Record AgentRecord
+	// Online says that a registration of the phone is still alive.
+	Online bool
+	// Changed says that something had to be written. Where the record's fingerprint was the Agent's before,
+	// that was drift.
+	Changed bool
+	// ForeignQueues are queues of the memberships that belong to somebody else on this system, sorted:
+	// those memberships were left out.
+	ForeignQueues []string
+}
+
+// MemberPolicy says whose word counts about a queue's members.
+type MemberPolicy int
+
+const (
+	// MembersAuthoritative removes members that nobody registered.
+	MembersAuthoritative MemberPolicy = iota
+	// MembersAdditive leaves them.
+	MembersAdditive
+)
+
+// Queue is what a queue should be on the telephone system.
+type Queue struct {
+	Name     string
+	Settings *Settings
+	// Voice false is a queue without a place on the PBX: only its name and extension are kept.
+	Voice bool
+	// Extension that callers dial; empty for none.
+	Extension string
+	// Strategy is the API's name of it, such as LeastRecent.
+	Strategy                        string
+	TimeoutSeconds, WrapUpSeconds   int
+	ServiceLevelSeconds, MaxCallers int // 0: the PBX's own default, no limit
+	Members                         MemberPolicy
+}
