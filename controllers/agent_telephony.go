@@ -44,7 +44,7 @@ func (s *agentScope) apply(ctx context.Context) error {
 // commit writes the desired state and takes over what is recorded then.
 func (s *agentScope) commit(ctx context.Context) (online bool, err error) {
 	result, err := s.center.ApplyAgent(ctx, s.desired)
-	if errors.Is(err, telephony.ErrPasswordNeeded) && s.desired.Password == nil {
+	if errors.Is(err, telephony.ErrCredentialsNeeded) && s.desired.Password == nil {
 		// Somebody took the phone's credentials out of the database.
 		if err := s.readCredentials(ctx); err != nil {
 			return false, err

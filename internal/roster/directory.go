@@ -496,9 +496,13 @@ func (d *Directory) existenceChanged(name string, exists bool, touched *Affected
 
 // claim enters an extension's claim.
 func (d *Directory) claim(extension string, c extensionClaim, touched *Affected) {
+	if extension == "" {
+		return
+	}
 	claims := d.extensions[extension]
-	if i, found := slices.BinarySearchFunc(claims, c, extensionClaim.compare); extension != "" && !found {
-		d.setClaims(extension, slices.Insert(claims, i, c), holderOf(claims), touched)
+	if i, found := slices.BinarySearchFunc(claims, c, extensionClaim.compare); !found {
+		before := holderOf(claims)
+		d.setClaims(extension, slices.Insert(claims, i, c), before, touched)
 	}
 }
 

@@ -33,3 +33,19 @@ func queue(name string) *v1alpha1.Queue {
 func entry(name string, stars int32, channels ...v1alpha1.Channel) v1alpha1.QueueEntry {
 	return v1alpha1.QueueEntry{Name: v1alpha1.ObjectName(name), Stars: stars, Channels: channels}
 }
+
+func window(start, end string) func(*v1alpha1.Queue) {
+	return func(q *v1alpha1.Queue) {
+		q.Spec.Type, q.Spec.Window = v1alpha1.QueueTypeCampaign, &v1alpha1.Window{}
+		if start != "" {
+			q.Spec.Window.StartTime = ptr(start)
+		}
+		if end != "" {
+			q.Spec.Window.EndTime = ptr(end)
+		}
+	}
+}
+
+func condition(reason string) metav1.Condition {
+	return metav1.Condition{Type: v1alpha1.ConditionConflicted, Status: metav1.ConditionTrue, Reason: reason}
+}

@@ -100,7 +100,7 @@ func (w *world) drawAgent(t *rapid.T, name string) *v1alpha1.Agent {
 	s := &a.Spec
 	switch rapid.SampledFrom([]string{
 		"labels", "labels", "state", "state", "state", "employment", "leave", "license",
-		"reinstated", "policy", "endpoint", "endpoint", "delete",
+		"reinstated", "policy", "endpoint", "endpoint", "delete", "anew",
 	}).Draw(t, "edit") {
 	case "labels":
 		a.Labels = map[string]string{"l": rapid.SampledFrom(someLabels).Draw(t, "label")}
@@ -149,6 +149,8 @@ func (w *world) drawAgent(t *rapid.T, name string) *v1alpha1.Agent {
 				}
 			}
 		}
+	case "anew": // deleted and made again, and only the second seen
+		a.CreationTimestamp = created(t)
 	case "delete":
 		if rapid.IntRange(0, 3).Draw(t, "really") == 0 {
 			a.DeletionTimestamp = &metav1.Time{Time: w.now}
@@ -220,6 +222,9 @@ func (w *world) drawQueue(t *rapid.T, name string) *v1alpha1.Queue {
 	case 6:
 		s.Extension = v1alpha1.Extension(rapid.SampledFrom(extensions).Draw(t, "extension"))
 		s.MinimumStaff = new(rapid.Int32Range(0, 3).Draw(t, "minimum"))
+		if rapid.Bool().Draw(t, "made anew, unseen") {
+			q.CreationTimestamp = created(t)
+		}
 	case 7:
 		q.Status.Conditions = nil
 		if rapid.Bool().Draw(t, "foreign") {
@@ -881,7 +886,8 @@ func TestHistoriesO3C1G7B1(t *testing.T) {
 				old := w.agents[n]
 				w.agents[n] = w.drawAgent(t, n)
 				touched := w.d.SetAgent(ViewAgent(w.agents[n]))
-				sameClaim := old != nil && ViewAgent(old).Extension == ViewAgent(w.agents[n]).Extension
+				sameClaim := old != nil && old.CreationTimestamp.Equal(&w.agents[n].CreationTimestamp) &&
+					ViewAgent(old).Extension == ViewAgent(w.agents[n]).Extension
 				if sameClaim && !slices.Equal(touched.Agents, []string{n}) {
 					t.Fatalf("an edit of %s touched %v", n, touched.Agents)
 				}

@@ -59,7 +59,3 @@ func KindOf(err error) Kind {
 	}
 	return 0
 }
-
-// ErrPasswordNeeded is the cause of a Refused error for an Agent applied without a password whose phone has
-// lost its own: apply again with the password.
-var ErrPasswordNeeded = errors.New("the phone's password is needed")

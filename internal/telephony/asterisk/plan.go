@@ -26,9 +26,7 @@ func (p *planner) agent(a *telephony.Agent) (telephony.AgentResult, error) {
 	if err := p.checkName(a, settings, reg); err != nil {
 		return telephony.AgentResult{}, err
 	}
-	if reg == nil {
-		reg = make([]cell, regWidth)
-	}
+	reg = registryCells(reg)
 	next := slices.Clone(reg)
 	next[regCenter], next[regUID] = text(p.center), text(a.UID)
 	next[regFingerprint], next[regCredentials] = text(a.Fingerprint()), text(a.CredentialVersions)
@@ -313,8 +311,7 @@ func (p *planner) claim(queue string, settings *telephony.Settings) (bool, error
 	case p.queues.get(key{queue}) != nil && !settings.Adopt:
 		return false, nil
 	}
-	cells := make([]cell, regWidth)
-	copy(cells, reg)
+	cells := registryCells(reg)
 	cells[regCenter], cells[regClaimed] = text(p.center), flag(true)
 	return true, p.registry.put(k, cells)
 }
@@ -494,8 +491,7 @@ func (p *planner) queue(q *telephony.Queue) error {
 		return telephony.Errorf(telephony.Conflict, nil,
 			"a row %s exists in queues that Roster did not write: set adoption: Adopt on the ContactCenter to take it over, or remove it", q.Name)
 	}
-	next := make([]cell, regWidth)
-	copy(next, reg)
+	next := registryCells(reg)
 	next[regCenter], next[regFingerprint] = text(p.center), text(q.Fingerprint())
 	switch {
 	case q.Voice:

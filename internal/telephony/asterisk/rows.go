@@ -105,6 +105,19 @@ func flag(b bool) cell {
 	return cell{text: "0"}
 }
 
+// registryCells are those of a registry entry, or of a new one.
+func registryCells(was []cell) []cell {
+	if was != nil {
+		return slices.Clone(was)
+	}
+	cells := make([]cell, regWidth)
+	for i := range cells {
+		cells[i] = null
+	}
+	cells[regClaimed] = flag(false)
+	return cells
+}
+
 func split(s string) []string {
 	if s == "" {
 		return nil
@@ -112,7 +125,7 @@ func split(s string) []string {
 	return strings.Split(s, ",")
 }
 
-// context is the dialplan context of a person's phone.
+// contextOf is the dialplan context of a person's phone.
 func contextOf(a *telephony.Agent, s *telephony.Settings) string {
 	if a.Access == telephony.AccessRefused {
 		return refusedContext
@@ -179,7 +192,7 @@ func queueCells(q *telephony.Queue) []cell {
 		number(q.ServiceLevelSeconds), text("no")}
 }
 
-// email is an address where the column holds it whole: half of one is another person's.
+// fitting is an e-mail address where the column holds it whole: half of one is another person's.
 func fitting(s string, n int) cell {
 	if utf8.RuneCountInString(s) > n {
 		return null

@@ -137,7 +137,7 @@ func (t *rows) put(k key, cells []cell) error {
 			return telephony.Errorf(telephony.Refused, nil, "column %s of table %s holds %d characters, which the value is longer than", t.cols[i], t.table, limit)
 		}
 	}
-	if t.stamp >= 0 && r.now != nil && !t.changed(r.now, cells) {
+	if r.now != nil && !t.changed(r.now, cells) {
 		return nil
 	}
 	t.set(r, cells)
