@@ -90,7 +90,7 @@ func (r *agentReconciler) scope(agent *v1alpha1.Agent) *agentScope {
 	}
 	directory := r.feed.Directory(agent.Namespace)
 	declared, ok := directory.Declared(agent.Name)
-	if s.site == nil || !ok {
+	if s.site == nil || !ok || connecting(s.center) {
 		return nil
 	}
 	s.declared = declared
@@ -186,6 +186,11 @@ func (s *agentScope) writable() (verdict, bool) {
 		return reconciling(reasonUnreachable, connectionMessage(s.center)), false
 	}
 	return verdict{}, true
+}
+
+// connecting says whether a first connection is under way; whatever becomes of it brings everybody back.
+func connecting(c *center.Center) bool {
+	return c != nil && c.Status().State == v1alpha1.ConnectionConnecting
 }
 
 func connectionMessage(c *center.Center) string {

@@ -346,7 +346,7 @@ func (s *centerScope) publish() {
 
 // report writes the ContactCenter's status, if its meaning changed, and tells the events.
 func (s *centerScope) report(ctx context.Context) (ctrl.Result, error) {
-	if s.object == nil {
+	if s.object == nil || connecting(s.centers.Get(s.namespace)) {
 		return ctrl.Result{}, nil
 	}
 	status, g := &s.object.Status, s.object.Generation
@@ -357,6 +357,9 @@ func (s *centerScope) report(ctx context.Context) (ctrl.Result, error) {
 		st := c.Status()
 		since := metav1.NewTime(st.Since.UTC().Truncate(time.Second))
 		status.Database = &v1alpha1.DatabaseStatus{Type: st.Type, Identity: st.Identity, State: st.State, Since: &since}
+		if was := s.before.Database; was != nil && was.State == st.State && was.Identity == st.Identity {
+			status.Database.Since = was.Since // a restart of the manager begins no new state
+		}
 		connected = st.State == v1alpha1.ConnectionConnected
 		if !connected {
 			v := reconciling(reasonUnreachable, connectionMessage(c))

@@ -56,7 +56,7 @@ func (r *queueReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 		site: r.sites.get(queue.Namespace), center: r.centers.Get(queue.Namespace),
 		report: r.feed.Directory(queue.Namespace).Queue(queue.Name),
 	}
-	if s.site == nil {
+	if s.site == nil || connecting(s.center) {
 		return ctrl.Result{}, nil // its ContactCenter comes first, and brings everybody back
 	}
 	if s.center != nil {

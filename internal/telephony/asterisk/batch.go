@@ -179,7 +179,10 @@ func (s *session) transact(ctx context.Context, center string, batch []*call) er
 	const attempts = 8
 	for i := 1; ; i++ {
 		err := s.try(ctx, center, batch, i > 1)
-		if err == nil || i == attempts || ctx.Err() != nil || !s.dialect.judge(err).passing {
+		if err == nil || i == attempts || ctx.Err() != nil {
+			return err
+		}
+		if v := s.dialect.judge(err); !v.passing || (v.waited && i > 1) {
 			return err
 		}
 		if i > 1 {

@@ -45,6 +45,8 @@ type dialect interface {
 type verdict struct {
 	// passing: the transaction lost against another; it may be run again.
 	passing bool
+	// waited: the database has waited for the other as long as it may, unless the transaction only read.
+	waited bool
 	// unreachable: the database cannot be worked with.
 	unreachable bool
 	// missing: a table or column is not there.

@@ -111,8 +111,15 @@ func (d *postgresDialect) exclusively(ctx context.Context, db *sql.DB, f func() 
 	if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", schemaLock); err != nil {
 		return err
 	}
-	if _, err := db.ExecContext(ctx, "CREATE SEQUENCE IF NOT EXISTS "+memberSequence); err != nil {
+	// Asked for first, because IF NOT EXISTS needs the right to create all the same.
+	var missing bool
+	if err := tx.QueryRowContext(ctx, "SELECT to_regclass($1) IS NULL", memberSequence).Scan(&missing); err != nil {
 		return err
+	}
+	if missing {
+		if _, err := db.ExecContext(ctx, "CREATE SEQUENCE "+memberSequence); err != nil {
+			return err
+		}
 	}
 	return f()
 }

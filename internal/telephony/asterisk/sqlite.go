@@ -197,7 +197,7 @@ func (d *sqliteDialect) judge(err error) verdict {
 	}
 	switch e.Code() & 0xff {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
-		return verdict{passing: true, unreachable: true, text: "it is locked by another process"}
+		return verdict{passing: true, waited: e.Code() != sqlite3.SQLITE_BUSY_SNAPSHOT, unreachable: true, text: "it is locked by another process"}
 	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_INTERRUPT,
 		sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOMEM:
 		return verdict{unreachable: true, text: sqliteText(e)}

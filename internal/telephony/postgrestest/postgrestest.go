@@ -190,7 +190,7 @@ func (c *Cluster) serve() error {
 	}
 	var output bytes.Buffer
 	cmd := c.command("postgres", "-D", c.data, "-p", strconv.Itoa(c.port), "-k", c.folder, "-h", "127.0.0.1",
-		"-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "max_connections=200")
+		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=200")
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {
 		return err

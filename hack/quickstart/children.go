@@ -1,0 +1,172 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// pidFile lists the processes that were started: one a line, its number and its program.
+var pidFile = filepath.Join(runDir, "pids")
+
+// child is a process of the quickstart.
+type child struct {
+	name, log string
+	cmd       *exec.Cmd
+	// done is closed when it has ended, with err.
+	done chan struct{}
+	err  error
+}
+
+// startChild starts a program in a process group of its own: Ctrl-C is for the quickstart, which ends its children in order.
+func startChild(path string, env []string, args ...string) (*child, error) {
+	name := filepath.Base(path)
+	if name == "roster" {
+		name = "manager"
+	}
+	c := &child{name: name, log: logPath(name), done: make(chan struct{})}
+	out, err := os.OpenFile(c.log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close()
+	c.cmd = exec.Command(path, args...)
+	c.cmd.Env, c.cmd.Stdout, c.cmd.Stderr, c.cmd.SysProcAttr = env, out, out, ownGroup()
+	if err := c.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting %s: %w", name, err)
+	}
+	go func() {
+		c.err = c.cmd.Wait()
+		if c.err == nil {
+			c.err = errors.New("exit status 0")
+		}
+		close(c.done)
+	}()
+	return c, notePID(c.cmd.Process.Pid)
+}
+
+func logPath(name string) string { return filepath.Join(runDir, name+".log") }
+
+// newLog begins a log anew.
+func newLog(name string) (*os.File, error) {
+	return os.OpenFile(logPath(name), os.O_WRONLY|os.O_CREATE|os.O_TRUNC|os.O_APPEND, 0o640)
+}
+
+// patience is how long a process may take to end when asked to.
+const patience = 12 * time.Second
+
+// stop ends the child, if there is one.
+func (c *child) stop() {
+	if c == nil {
+		return
+	}
+	_ = c.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-c.done:
+	case <-time.After(patience):
+		_ = c.cmd.Process.Kill()
+		<-c.done
+	}
+}
+
+// lastLines of the child's log.
+func (c *child) lastLines(n int) string {
+	content, err := os.ReadFile(c.log)
+	if err != nil {
+		return ""
+	}
+	lines := bytes.Split(bytes.TrimSpace(content), []byte("\n"))
+	return "  " + string(bytes.Join(lines[max(0, len(lines)-n):], []byte("\n  ")))
+}
+
+var pids struct {
+	sync.Mutex
+	list []int
+}
+
+// notePID notes a process for killAll, and for the next quickstart should this one be killed.
+func notePID(pid int) error {
+	pids.Lock()
+	defer pids.Unlock()
+	pids.list = append(pids.list, pid)
+	var text strings.Builder
+	for _, pid := range pids.list {
+		if program := programOf(pid); program != "" {
+			fmt.Fprintf(&text, "%d %s\n", pid, program)
+		}
+	}
+	return os.WriteFile(pidFile, []byte(text.String()), 0o640)
+}
+
+// killAll kills every process that was noted.
+func killAll() {
+	pids.Lock()
+	defer pids.Unlock()
+	for _, pid := range pids.list {
+		if programOf(pid) != "" {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
+}
+
+// programOf is the program that a process runs; empty where there is no such process, or where that cannot be told.
+func programOf(pid int) string {
+	program, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSuffix(program, " (deleted)") // built anew since
+}
+
+// endLeftovers ends the processes of a quickstart that was killed, and returns their names. A number that now
+// belongs to another program, or to one that does not work in this folder, is left alone.
+func endLeftovers() []string {
+	content, err := os.ReadFile(pidFile)
+	if err != nil {
+		return nil
+	}
+	var ended []string
+	for line := range strings.Lines(string(content)) {
+		number, program, _ := strings.Cut(strings.TrimSpace(line), " ")
+		pid, err := strconv.Atoi(number)
+		if err != nil || pid <= 1 || program == "" || programOf(pid) != program || !worksHere(pid) {
+			continue
+		}
+		if syscall.Kill(pid, syscall.SIGKILL) != nil {
+			continue
+		}
+		for range 50 {
+			if programOf(pid) == "" {
+				break
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		ended = append(ended, filepath.Base(program))
+	}
+	_ = os.Remove(pidFile)
+	return ended
+}
+
+// worksHere says whether a process has this folder as its own.
+func worksHere(pid int) bool {
+	theirs, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid))
+	if err != nil {
+		return false
+	}
+	ours, err := os.Getwd()
+	if err != nil {
+		return false
+	}
+	if resolved, err := filepath.EvalSymlinks(ours); err == nil {
+		ours = resolved
+	}
+	return theirs == ours
+}
