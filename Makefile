@@ -35,7 +35,9 @@ help: ## Show this list
 .PHONY: run
 run: ## Start a control plane and Roster with the samples (KUBECONFIG=… uses that cluster instead)
 	@$(if $(KUBECONFIG),,$(ASSETS);) \
-	$(GO_BUILD) -o bin/quickstart ./hack/quickstart; \
+	echo 'building bin/roster and bin/quickstart (a minute or two the first time) ...'; \
+	$(GO_BUILD) -ldflags '-s -w -X main.version=$(VERSION)' -o bin/roster .; \
+	$(GO_BUILD) -ldflags '-s -w' -o bin/quickstart ./hack/quickstart; \
 	$(if $(KUBECONFIG),export KUBECONFIG='$(KUBECONFIG)';) \
 	exec bin/quickstart $(ARGS)
 

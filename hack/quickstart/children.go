@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -50,7 +49,7 @@ func startChild(path string, env []string, args ...string) (*child, error) {
 		}
 		close(c.done)
 	}()
-	return c, notePID(c.cmd.Process.Pid)
+	return c, notePID(c.cmd.Process.Pid, programOf(c.cmd.Process.Pid))
 }
 
 func logPath(name string) string { return filepath.Join(runDir, name+".log") }
@@ -87,34 +86,15 @@ func (c *child) lastLines(n int) string {
 	return "  " + string(bytes.Join(lines[max(0, len(lines)-n):], []byte("\n  ")))
 }
 
-var pids struct {
-	sync.Mutex
-	list []int
-}
-
-// notePID notes a process for killAll, and for the next quickstart should this one be killed.
-func notePID(pid int) error {
-	pids.Lock()
-	defer pids.Unlock()
-	pids.list = append(pids.list, pid)
-	var text strings.Builder
-	for _, pid := range pids.list {
-		if program := programOf(pid); program != "" {
-			fmt.Fprintf(&text, "%d %s\n", pid, program)
-		}
+// notePID notes a process: for killAll, and for the next quickstart should this one be killed.
+func notePID(pid int, program string) error {
+	f, err := os.OpenFile(pidFile, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
+	if err != nil {
+		return err
 	}
-	return os.WriteFile(pidFile, []byte(text.String()), 0o640)
-}
-
-// killAll kills every process that was noted.
-func killAll() {
-	pids.Lock()
-	defer pids.Unlock()
-	for _, pid := range pids.list {
-		if programOf(pid) != "" {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
-		}
-	}
+	defer f.Close()
+	_, err = fmt.Fprintf(f, "%d %s\n", pid, program)
+	return err
 }
 
 // programOf is the program that a process runs; empty where there is no such process, or where that cannot be told.
@@ -126,9 +106,9 @@ func programOf(pid int) string {
 	return strings.TrimSuffix(program, " (deleted)") // built anew since
 }
 
-// endLeftovers ends the processes of a quickstart that was killed, and returns their names. A number that now
-// belongs to another program, or to one that does not work in this folder, is left alone.
-func endLeftovers() []string {
+// killAll kills every process that was noted, and returns their names. A number that now belongs to another
+// program, or to one that does not work in this folder, is left alone.
+func killAll() []string {
 	content, err := os.ReadFile(pidFile)
 	if err != nil {
 		return nil

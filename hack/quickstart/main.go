@@ -153,7 +153,7 @@ func (q *quickstart) lock() error {
 	if _, err := fmt.Fprintln(f, os.Getpid()); err != nil {
 		return err
 	}
-	for _, name := range endLeftovers() {
+	for _, name := range killAll() {
 		q.say("ended a %s that a killed `make run` had left running", name)
 	}
 	return nil

@@ -123,7 +123,10 @@ func become(program string) {
 	dieWithParent()
 	path := filepath.Join(os.Getenv(assetsVariable), program)
 	if len(os.Args) != 2 || os.Args[1] != "--help" { // envtest asks for the flags first
-		_ = appendPID(os.Getpid(), path)
+		program, err := filepath.EvalSymlinks(path)
+		if err == nil {
+			_ = notePID(os.Getpid(), program)
+		}
 	}
 	err := syscall.Exec(path, append([]string{program}, os.Args[1:]...), os.Environ())
 	fmt.Fprintf(os.Stderr, "starting %s: %v\n", path, err)

@@ -41,3 +41,5 @@ func (p *progress) step(what string, do func() error) error {
 	}()
 	return do()
 }
+
+func (p *progress) elapsed() time.Duration { return time.Since(p.start) }

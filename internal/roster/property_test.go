@@ -27,13 +27,10 @@ type world struct {
 	queues   map[string]*v1alpha1.Queue
 	recorded map[string]Recorded
 	// revoked is the slow model of what is revoked; it is kept along the history, not derived from Recorded.
-	revoked  map[string]map[Entry]time.Time
-	policies OnReactivation
-	d        *Directory
+	revoked map[string]map[Entry]time.Time
+	policy  v1alpha1.OnReactivation
+	d       *Directory
 }
-
-// OnReactivation keeps the world's field short.
-type OnReactivation = v1alpha1.OnReactivation
 
 var (
 	agentNames = []string{"ada", "ben", "cy", "dora"}
@@ -135,7 +132,7 @@ func (w *world) drawAgent(t *rapid.T, name string) *v1alpha1.Agent {
 			}
 		}
 	case "policy":
-		s.OnReactivation = rapid.SampledFrom([]OnReactivation{"", v1alpha1.OnReactivationReadd, v1alpha1.OnReactivationRestore}).Draw(t, "policy")
+		s.OnReactivation = rapid.SampledFrom([]v1alpha1.OnReactivation{"", v1alpha1.OnReactivationReadd, v1alpha1.OnReactivationRestore}).Draw(t, "policy")
 	case "endpoint":
 		s.Endpoint = nil
 		if rapid.Bool().Draw(t, "phone") {
@@ -244,7 +241,7 @@ func (w *world) decide(d *Directory, name string, now time.Time) *Effective {
 	declared.ExtensionTakenBy = d.ExtensionTakenBy(a)
 	return Decide(&Person{
 		Spec: &a.Spec, Deleted: !a.DeletionTimestamp.IsZero(), Declared: declared,
-		Recorded: w.recorded[name], OnReactivation: w.policies,
+		Recorded: w.recorded[name], OnReactivation: w.policy,
 	}, now)
 }
 
@@ -290,7 +287,7 @@ func (w *world) follow(name string, out bool) {
 	wasOut := before == v1alpha1.PhaseDeactivating || before == v1alpha1.PhaseDeactivated
 	policy := a.Spec.OnReactivation
 	if policy == "" {
-		policy = w.policies
+		policy = w.policy
 	}
 	state := w.revoked[name]
 	if state == nil {
@@ -858,7 +855,7 @@ func (w *world) checkAgent(t *rapid.T, name string) {
 	w.recorded[name] = saved
 }
 
-// TestHistories drives random histories of a centre, and holds the directory and the rules to a slow model after each event:
+// TestHistoriesO3C1G7B1 drives random histories of a centre, and holds the directory and the rules to a slow model after each event:
 // O3, C1, C3, G3, G4, G7, B1, B2 as far as rules go, rule 1 (holders stay), rule 4 (nothing comes back silently).
 func TestHistoriesO3C1G7B1(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -974,7 +971,7 @@ func TestHistoriesO3C1G7B1(t *testing.T) {
 				w.now = w.now.Add(time.Duration(rapid.IntRange(1, 4).Draw(t, "seconds")) * time.Second)
 			},
 			"policy": func(t *rapid.T) {
-				w.policies = rapid.SampledFrom([]OnReactivation{"", v1alpha1.OnReactivationReadd, v1alpha1.OnReactivationRestore}).Draw(t, "policy")
+				w.policy = rapid.SampledFrom([]v1alpha1.OnReactivation{"", v1alpha1.OnReactivationReadd, v1alpha1.OnReactivationRestore}).Draw(t, "policy")
 			},
 			"restart": func(t *rapid.T) { w.d = w.scratch(t) },
 			"":        w.check,

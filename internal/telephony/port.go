@@ -49,7 +49,7 @@ type Records struct {
 
 // AgentRecord is what is recorded of one registered person. It survives a lost status.
 type AgentRecord struct {
-	// Fingerprint is that of the Agent last applied.
+	// Fingerprint is that of the Agent last applied; empty where a part of it was left out.
 	Fingerprint string
 	// UID of the Kubernetes object last applied.
 	UID string

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"roster.dev/roster/internal/telephony"
+	"roster.dev/roster/internal/telephony/postgrestest"
 )
 
 // benchAgent is a person in five queues.
@@ -32,9 +33,23 @@ func benchAgent(settings *telephony.Settings, i int) *telephony.Agent {
 // BenchmarkApplyAgents applies 10,000 people to an empty database, 64 at a time, and once more when nothing is
 // to be done.
 func BenchmarkApplyAgents(b *testing.B) {
+	b.Run("SQLite", func(b *testing.B) {
+		benchmarkApplyAgents(b, func() Config {
+			return Config{Type: TypeSQLite, Path: filepath.Join(b.TempDir(), "pbx.sqlite3")}
+		})
+	})
+	b.Run("PostgreSQL", func(b *testing.B) {
+		cluster := postgrestest.Start(b)
+		benchmarkApplyAgents(b, func() Config { return Config{Type: TypePostgreSQL, DSN: cluster.Database(b)} })
+	})
+}
+
+func benchmarkApplyAgents(b *testing.B, newConfig func() Config) {
 	const people, concurrency = 10_000, 64
 	for b.Loop() {
-		backend, err := Open(context.Background(), Config{Center: "acme", Type: TypeSQLite, Path: filepath.Join(b.TempDir(), "pbx.sqlite3")})
+		config := newConfig()
+		config.Center = "acme"
+		backend, err := Open(context.Background(), config)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -29,7 +29,7 @@ func (p *planner) agent(a *telephony.Agent) (telephony.AgentResult, error) {
 	reg = registryCells(reg)
 	next := slices.Clone(reg)
 	next[regCenter], next[regUID] = text(p.center), text(a.UID)
-	next[regFingerprint], next[regCredentials] = text(a.Fingerprint()), text(a.CredentialVersions)
+	next[regCredentials] = text(a.CredentialVersions)
 
 	hasPhone, err := p.phone(a, settings, next)
 	if err != nil {
@@ -41,6 +41,10 @@ func (p *planner) agent(a *telephony.Agent) (telephony.AgentResult, error) {
 	foreign, err := p.join(a, settings, reg, next)
 	if err != nil {
 		return telephony.AgentResult{}, err
+	}
+	next[regFingerprint] = null
+	if len(foreign) == 0 { // what was left out may become possible
+		next[regFingerprint] = text(a.Fingerprint())
 	}
 	if err := p.extension(a.Extension, interfaceOf(a.Name), ""); err != nil {
 		return telephony.AgentResult{}, err
@@ -183,16 +187,28 @@ func (p *planner) refusePhone(k key) error {
 	return nil
 }
 
-// mailbox plans the person's voicemail.
+// mailbox plans the person's voicemail. Nothing about it holds up that somebody loses access: then what
+// cannot be planned stays as it is.
 func (p *planner) mailbox(a *telephony.Agent, settings *telephony.Settings, reg []cell) error {
-	want, have := address(a.Mailbox, settings.Context), reg[regMailbox].text
+	want := address(a.Mailbox, settings.Context)
+	_, err := p.attempt(func() error { return p.moveMailbox(a, settings, want, reg[regMailbox].text) })
+	if err == nil {
+		reg[regMailbox] = text(want)
+		return nil
+	}
+	if a.Access == telephony.AccessRefused {
+		return nil
+	}
+	return err
+}
+
+func (p *planner) moveMailbox(a *telephony.Agent, settings *telephony.Settings, want, have string) error {
 	var moved []cell
 	if have != "" && have != want {
 		k := mailboxKey(have)
 		moved = p.voicemail.get(k)
 		p.voicemail.drop(k)
 	}
-	reg[regMailbox] = text(want)
 	if want == "" {
 		return nil
 	}
@@ -215,10 +231,6 @@ func (p *planner) mailbox(a *telephony.Agent, settings *telephony.Settings, reg 
 		cells[vmPassword] = moved[vmPassword]
 	}
 	if cells[vmPassword].text == "" {
-		if a.Access == telephony.AccessRefused {
-			reg[regMailbox] = null
-			return nil
-		}
 		return telephony.Errorf(telephony.Refused, telephony.ErrCredentialsNeeded,
 			"mailbox %s of agent %s has no PIN on the telephone system yet, and none was given", want, a.Name)
 	}

@@ -155,6 +155,8 @@ type change struct {
 	settings *telephony.Settings
 	was      *agent
 	changed  bool
+	// keepMailbox leaves the mailbox as it is.
+	keepMailbox bool
 }
 
 func (c *change) refused() bool   { return c.want.Access == telephony.AccessRefused }
@@ -182,7 +184,11 @@ func (c *change) check() error {
 	case c.want.Password != nil && *c.want.Password == "":
 		return telephony.Errorf(telephony.Refused, nil, "the password of agent %s is empty", name)
 	}
-	return c.checkMailbox()
+	err := c.checkMailbox()
+	if err != nil && c.refused() {
+		c.keepMailbox, err = true, nil
+	}
+	return err
 }
 
 func (c *change) checkMailbox() error {
@@ -200,7 +206,7 @@ func (c *change) checkMailbox() error {
 	if have != nil && !own && !c.settings.Adopt {
 		return telephony.Errorf(telephony.Conflict, nil, "a mailbox %s exists that Roster did not make", address)
 	}
-	if have == nil && c.want.PIN == nil && !c.refused() && (c.was == nil || c.mailboxes[c.was.mailbox] == nil) {
+	if have == nil && c.want.PIN == nil && (c.was == nil || c.mailboxes[c.was.mailbox] == nil) {
 		return telephony.Errorf(telephony.Refused, telephony.ErrCredentialsNeeded, "mailbox %s has no PIN yet", address)
 	}
 	return nil
@@ -213,7 +219,9 @@ func (c *change) apply() telephony.AgentResult {
 	}
 	want.center = c.center
 	hasPhone := c.phone(want)
-	c.mailbox(want)
+	if !c.keepMailbox {
+		c.mailbox(want)
+	}
 	foreign := c.join(want)
 	c.changed = c.setExtension(a.Extension, "PJSIP/"+a.Name) || c.changed
 	c.report()
@@ -221,8 +229,12 @@ func (c *change) apply() telephony.AgentResult {
 		delete(c.contacts, a.Name)
 		c.changed = true
 	}
+	fingerprint := a.Fingerprint()
+	if len(foreign) > 0 {
+		fingerprint = ""
+	}
 	want.record = telephony.AgentRecord{
-		Fingerprint: a.Fingerprint(), UID: a.UID, HasPhone: hasPhone, CredentialVersions: a.CredentialVersions,
+		Fingerprint: fingerprint, UID: a.UID, HasPhone: hasPhone, CredentialVersions: a.CredentialVersions,
 		Phase: a.Phase, Group: a.Group, Revoked: slices.Clone(a.Revoked), Deactivation: a.Deactivation,
 	}
 	if c.was == nil || c.was.record.Fingerprint != want.record.Fingerprint {
@@ -285,9 +297,6 @@ func (c *change) mailbox(reg *agent) {
 		want.PIN = have.PIN
 	case moved != nil:
 		want.PIN = moved.PIN
-	}
-	if want.PIN == "" {
-		return
 	}
 	reg.mailbox = address
 	if have == nil || *have != *want {

@@ -142,6 +142,7 @@ func testForeignQueue(s *suite) {
 	s.refuses(telephony.Conflict, s.backend.ApplyQueue(context.Background(), support()), "support", "did not")
 	result := s.apply(in(alice(), voice("sales", 0), voice("support", 0)))
 	equalAll(s, "foreign queues", result.ForeignQueues, []string{"support"})
+	equal(s, "fingerprint of what is not whole", result.Record.Fingerprint, "")
 	equal(s, "member", s.member("support", "alice-martin"), nil)
 	s.has("sales", "alice-martin", false, "")
 	equalAll(s, "memberships", s.system.Memberships(s.T, "alice-martin"), []Membership{{"sales", "Voice", 4, "Direct"}})

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"roster.dev/roster/api/v1alpha1"
+)
+
+// each calls f for 0 to n-1, so many at once, until the first error.
+func each(ctx context.Context, n, concurrency int, f func(context.Context, int) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(concurrency, n) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
+				if err := f(ctx, i); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// createAll creates objects, so many at once.
+func createAll[T client.Object](ctx context.Context, c client.Client, concurrency int, objects []T) error {
+	return each(ctx, len(objects), concurrency, func(ctx context.Context, i int) error {
+		return c.Create(ctx, objects[i])
+	})
+}
+
+// finalizerPatch is a patch that sets Roster's finalizer.
+var finalizerPatch = fmt.Appendf(nil, `{"metadata":{"finalizers":[%q]}}`, v1alpha1.Finalizer)
+
+// establish does to one agent what no operator can do without: it is created, gets its finalizer and its status.
+func establish(ctx context.Context, c client.Client, agent *v1alpha1.Agent, status []byte) error {
+	if err := c.Create(ctx, agent); err != nil {
+		return err
+	}
+	if err := c.Patch(ctx, agent, client.RawPatch(types.MergePatchType, finalizerPatch)); err != nil {
+		return err
+	}
+	return c.Status().Patch(ctx, agent, client.RawPatch(types.MergePatchType, status))
+}
+
+// statuses are patches that give each agent the status that it has now.
+func statuses(ctx context.Context, c client.Client) (map[string][]byte, error) {
+	agents := &v1alpha1.AgentList{}
+	if err := c.List(ctx, agents, client.InNamespace(namespace)); err != nil {
+		return nil, err
+	}
+	patches := make(map[string][]byte, len(agents.Items))
+	for i := range agents.Items {
+		patch, err := json.Marshal(map[string]any{"status": &agents.Items[i].Status})
+		if err != nil {
+			return nil, err
+		}
+		patches[agents.Items[i].Name] = patch
+	}
+	return patches, nil
+}

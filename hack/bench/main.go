@@ -1,0 +1,77 @@
+// Command bench measures Roster against a real control plane and prints what it found as one table.
+//
+// Every measurement has a floor that was measured in the same run: what a bare client needs on the same machine
+// for what cannot be avoided. The ratios count; the times are the machine's.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/go-logr/logr"
+	ctrl "sigs.k8s.io/controller-runtime"
+)
+
+func main() {
+	becomeProgram()
+	os.Exit(run(os.Args[1:]))
+}
+
+func run(args []string) int {
+	ctrl.SetLogger(logr.Discard())
+	options, err := parseOptions(args)
+	if errors.Is(err, errHelp) {
+		return 0
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	if err := measure(ctx, options); err != nil {
+		if ctx.Err() != nil {
+			err = errors.New("interrupted")
+		}
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		return 1
+	}
+	return 0
+}
+
+// measure runs the sections that were asked for and prints what they found.
+func measure(ctx context.Context, o *options) (err error) {
+	lab, err := newLab(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lab.close()) }()
+
+	report := newReport(o)
+	for _, section := range []struct {
+		name string
+		run  func(context.Context, *lab, *report) error
+	}{
+		{"a", coldStarts},
+		{"b", restarts},
+		{"c", deactivations},
+		{"d", relabels},
+	} {
+		if !o.wants(section.name) {
+			continue
+		}
+		if err := section.run(ctx, lab, report); err != nil {
+			return fmt.Errorf("section %s: %w", section.name, err)
+		}
+	}
+	if o.json != "" {
+		if err := report.writeJSON(o.json); err != nil {
+			return err
+		}
+	}
+	return report.print(os.Stdout, o.markdown)
+}
