@@ -45,33 +45,34 @@ func run(args []string) int {
 
 // measure runs the sections that were asked for and prints what they found.
 func measure(ctx context.Context, o *options) (err error) {
-	lab, err := newLab(ctx, o)
+	l, err := newLab(ctx, o)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, lab.close()) }()
+	defer func() { err = errors.Join(err, l.close()) }()
 
-	report := newReport(o)
+	r := newReport(o)
 	for _, section := range []struct {
-		name string
-		run  func(context.Context, *lab, *report) error
+		name   string
+		wanted bool
+		run    func(context.Context, *lab, *report) error
 	}{
-		{"a", coldStarts},
-		{"b", restarts},
-		{"c", deactivations},
-		{"d", relabels},
+		{"a", o.wants("a") || o.wants("e"), coldStarts}, // e is measured in cold starts
+		{"b", o.wants("b"), restarts},
+		{"c", o.wants("c"), deactivations},
+		{"d", o.wants("d"), relabels},
 	} {
-		if !o.wants(section.name) {
+		if !section.wanted {
 			continue
 		}
-		if err := section.run(ctx, lab, report); err != nil {
+		if err := section.run(ctx, l, r); err != nil {
 			return fmt.Errorf("section %s: %w", section.name, err)
 		}
 	}
 	if o.json != "" {
-		if err := report.writeJSON(o.json); err != nil {
+		if err := r.writeJSON(o.json); err != nil {
 			return err
 		}
 	}
-	return report.print(os.Stdout, o.markdown)
+	return r.print(os.Stdout, o.markdown)
 }

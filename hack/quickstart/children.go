@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// pidFile lists the processes that were started: one a line, its number and its program.
+// pidFile lists the processes that were started: one a line, its number, when it started, its program.
 var pidFile = filepath.Join(runDir, "pids")
 
 // child is a process of the quickstart.
@@ -93,7 +93,7 @@ func notePID(pid int, program string) error {
 		return err
 	}
 	defer f.Close()
-	_, err = fmt.Fprintf(f, "%d %s\n", pid, program)
+	_, err = fmt.Fprintln(f, pid, startOf(pid), program)
 	return err
 }
 
@@ -107,7 +107,7 @@ func programOf(pid int) string {
 }
 
 // killAll kills every process that was noted, and returns their names. A number that now belongs to another
-// program, or to one that does not work in this folder, is left alone.
+// process is left alone.
 func killAll() []string {
 	content, err := os.ReadFile(pidFile)
 	if err != nil {
@@ -115,9 +115,13 @@ func killAll() []string {
 	}
 	var ended []string
 	for line := range strings.Lines(string(content)) {
-		number, program, _ := strings.Cut(strings.TrimSpace(line), " ")
-		pid, err := strconv.Atoi(number)
-		if err != nil || pid <= 1 || program == "" || programOf(pid) != program || !worksHere(pid) {
+		fields := strings.SplitN(strings.TrimSpace(line), " ", 3)
+		if len(fields) != 3 {
+			continue
+		}
+		pid, err := strconv.Atoi(fields[0])
+		program := fields[2]
+		if err != nil || pid <= 1 || program == "" || programOf(pid) != program || startOf(pid) != fields[1] {
 			continue
 		}
 		if syscall.Kill(pid, syscall.SIGKILL) != nil {
@@ -135,18 +139,15 @@ func killAll() []string {
 	return ended
 }
 
-// worksHere says whether a process has this folder as its own.
-func worksHere(pid int) bool {
-	theirs, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid))
+// startOf is when a process started, as the system counts it; no two processes of one number have it in common.
+func startOf(pid int) string {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return false
+		return ""
 	}
-	ours, err := os.Getwd()
-	if err != nil {
-		return false
+	_, after, _ := strings.Cut(string(stat), ") ") // the name before may hold anything
+	if fields := strings.Fields(after); len(fields) > 19 {
+		return fields[19]
 	}
-	if resolved, err := filepath.EvalSymlinks(ours); err == nil {
-		ours = resolved
-	}
-	return theirs == ours
+	return ""
 }

@@ -86,6 +86,8 @@ type quickstart struct {
 	config     *rest.Config
 	controller *child
 	manager    *child
+	// metrics is where the manager says how much it has to do.
+	metrics string
 
 	// starting is true while nothing runs that has to be stopped in order.
 	starting atomic.Bool
@@ -208,32 +210,6 @@ func (q *quickstart) givenCluster(given string) error {
 `, config.Host, raw.CurrentContext)
 	q.config = config
 	return q.refuseSecondManager()
-}
-
-// startManager starts Roster itself. What it says goes to .run/manager.log.
-func (q *quickstart) startManager() error {
-	args := []string{"manager", "--data-dir=" + filepath.Join(runDir, "data")}
-	if q.kubeconfig != "" {
-		args = append(args, "--kubeconfig="+q.kubeconfig)
-	}
-	var err error
-	q.manager, err = startChild(filepath.Join("bin", "roster"), os.Environ(), args...)
-	return err
-}
-
-// ended is an error where a process that must run does not.
-func (q *quickstart) ended() error {
-	for _, c := range []*child{q.manager, q.controller} {
-		if c == nil {
-			continue
-		}
-		select {
-		case <-c.done:
-			return fmt.Errorf("%s ended: %v\n%s", c.name, c.err, c.lastLines(5))
-		default:
-		}
-	}
-	return nil
 }
 
 // stay keeps everything up until it is interrupted. A manager that ends is started again, as a Deployment would.

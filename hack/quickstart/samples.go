@@ -209,14 +209,14 @@ func (q *quickstart) waitReady(s *samples) error {
 			return q.ctx.Err()
 		case err != nil:
 			return err
-		case len(waiting) == 0:
+		case len(waiting) == 0 && q.idle(s.agents()):
 			q.say("all %d objects are Ready", total)
 			return nil
 		}
 		if err := q.ended(); err != nil {
 			return err
 		}
-		settled := !s.applied && !slices.ContainsFunc(waiting, func(p pending) bool { return !p.stalled })
+		settled := !s.applied && len(waiting) > 0 && q.idle(s.agents()) && !slices.ContainsFunc(waiting, func(p pending) bool { return !p.stalled })
 		if time.Now().After(deadline) || settled {
 			if s.applied {
 				return fmt.Errorf("after %s %d of %d objects are not Ready:%s", q.wait, len(waiting), total, list(waiting, 10))
@@ -226,6 +226,9 @@ func (q *quickstart) waitReady(s *samples) error {
 		}
 		if time.Since(told) > tell {
 			told = time.Now()
+			if len(waiting) == 0 {
+				waiting = []pending{{object: "manager", reason: "it is still looking at all objects"}}
+			}
 			q.say("%d of %d objects are Ready; waiting for:%s", total-len(waiting), total, list(waiting, 3))
 		}
 		select {
@@ -244,6 +247,17 @@ func list(waiting []pending, limit int) string {
 		fmt.Fprintf(&text, "\n            and %d more", more)
 	}
 	return text.String()
+}
+
+// agents is how many people there are among the samples.
+func (s *samples) agents() int {
+	n := 0
+	for _, object := range s.objects {
+		if object.GetKind() == "Agent" {
+			n++
+		}
+	}
+	return n
 }
 
 // pending are the samples that are not Ready, of how many.

@@ -101,6 +101,7 @@ func readScreen(ctx context.Context, path, center string) (*screen, error) {
 			return nil, err
 		}
 		_, m.extension, _ = strings.Cut(m.extension, "/")
+		m.channels = inOrder(m.channels)
 		s.members = append(s.members, m)
 	}
 	if err := rows.Err(); err != nil {
@@ -127,6 +128,14 @@ func readScreen(ctx context.Context, path, center string) (*screen, error) {
 		s.away = append(s.away, p)
 	}
 	return s, people.Err()
+}
+
+// inOrder puts channels into the order in which they are shown everywhere.
+func inOrder(channels string) string {
+	order := []string{"Voice", "Chat", "Email", "SMS", "Fax", "Voicemail"}
+	list := strings.Split(channels, ",")
+	slices.SortFunc(list, func(a, b string) int { return cmp.Compare(slices.Index(order, a), slices.Index(order, b)) })
+	return strings.Join(list, " ")
 }
 
 // readNotes are what Ready objects say besides.
@@ -198,8 +207,8 @@ func writeQueue(w io.Writer, members []member) {
 	fmt.Fprintf(w, "\n%s\n", title)
 	rows := make([][]string, 0, len(members))
 	for _, m := range members {
-		rows = append(rows, []string{"  " + m.person, strings.Repeat("*", m.stars), m.channels,
-			strings.ReplaceAll(m.via, ",", ", "), m.state()})
+		rows = append(rows, []string{"  " + m.person, m.group, strings.Repeat("*", m.stars), m.channels,
+			"via " + strings.ReplaceAll(m.via, ",", ", "), m.state()})
 	}
 	writeTable(w, rows)
 }

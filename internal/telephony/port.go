@@ -31,7 +31,8 @@ type Backend interface {
 	// Of an authoritative queue it removes members that nobody registered.
 	ApplyQueue(ctx context.Context, queue *Queue) error
 
-	// RemoveQueue takes a queue and all its memberships out. A queue that is not there is no error.
+	// RemoveQueue takes a queue out, and members that nobody registered. The others go with each Agent, as they
+	// came: what is recorded of a person stays true. A queue that is not there is no error.
 	RemoveQueue(ctx context.Context, name string) error
 
 	// Ping says whether the system can be reached and is still the one that was loaded.

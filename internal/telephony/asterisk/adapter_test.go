@@ -375,9 +375,6 @@ func TestSQLiteReplaced(t *testing.T) {
 
 	second := &tables{config: s.config}
 	other := second.Open(t, "acme").(*Backend)
-	for _, suffix := range []string{"-wal", "-shm"} {
-		_ = os.Remove(s.config.Path + suffix)
-	}
 	if _, err := other.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}

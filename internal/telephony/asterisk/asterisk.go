@@ -257,7 +257,7 @@ func (b *Backend) ApplyQueue(ctx context.Context, queue *telephony.Queue) error 
 	return b.submit(ctx, &call{kind: kindQueue, name: queue.Name, queue: queue})
 }
 
-// RemoveQueue takes a queue and its memberships out.
+// RemoveQueue takes a queue out, and members that nobody registered.
 func (b *Backend) RemoveQueue(ctx context.Context, name string) error {
 	return b.submit(ctx, &call{kind: kindQueue, name: name})
 }

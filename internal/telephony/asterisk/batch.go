@@ -33,6 +33,12 @@ func (b *Backend) submit(ctx context.Context, c *call) error {
 	if b.config.ReadOnly {
 		return errReadOnly
 	}
+	timedOut := func() error {
+		return telephony.Errorf(telephony.Unreachable, ctx.Err(), "%s gave no answer in time", b.dialect)
+	}
+	if ctx.Err() != nil {
+		return timedOut()
+	}
 	c.done = make(chan struct{})
 	timer := time.NewTimer(b.config.Timeout)
 	defer timer.Stop()
@@ -61,7 +67,7 @@ func (b *Backend) submit(ctx context.Context, c *call) error {
 		default:
 		}
 	}
-	return telephony.Errorf(telephony.Unreachable, ctx.Err(), "%s gave no answer in time", b.dialect)
+	return timedOut()
 }
 
 // withdraw takes a call back that no batch has yet.

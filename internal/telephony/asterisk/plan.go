@@ -361,14 +361,19 @@ func (p *planner) member(a *telephony.Agent, m telephony.Membership, own bool, o
 func (p *planner) leave(a *telephony.Agent, keep map[string]bool) {
 	for _, r := range p.members.owned(interfaceOf(a.Name)) {
 		queue := r.key[0]
-		if keep[queue] || !p.owns(queue) {
+		if keep[queue] {
 			continue
 		}
-		recorded := p.memberships.get(key{p.center, queue, a.Name, "Voice"})
-		if a.Access == telephony.AccessRefused || (recorded != nil && !recorded[mshPenalty].null) {
+		if a.Access == telephony.AccessRefused && p.owns(queue) || p.added(a.Name, queue) {
 			p.members.drop(r.key)
 		}
 	}
+}
+
+// added says whether Roster put a person into a queue.
+func (p *planner) added(agent, queue string) bool {
+	recorded := p.memberships.get(key{p.center, queue, agent, "Voice"})
+	return recorded != nil && !recorded[mshPenalty].null
 }
 
 // owns says whether the queue's rows are this centre's.
@@ -463,7 +468,7 @@ func (p *planner) removeAgent(name string, at time.Time) error {
 		}
 	}
 	for _, r := range p.members.owned(interfaceOf(name)) {
-		if p.owns(r.key[0]) {
+		if p.owns(r.key[0]) || p.added(name, r.key[0]) {
 			p.members.drop(r.key)
 		}
 	}
@@ -525,7 +530,8 @@ func (p *planner) queue(q *telephony.Queue) error {
 	return p.registry.put(regKey, next)
 }
 
-// removeQueue plans that a queue is no more. The state holds all its members and memberships.
+// removeQueue plans that a queue is no more. Of its members the state holds those that nobody registered; the
+// others go with each person.
 func (p *planner) removeQueue(name string) error {
 	regKey := key{kindQueue, name}
 	reg := p.registry.get(regKey)
@@ -535,11 +541,6 @@ func (p *planner) removeQueue(name string) error {
 	if reg[regClaimed].text == "1" {
 		p.queues.drop(key{name})
 		p.dropMembers(name)
-	}
-	for _, r := range p.memberships.order {
-		if r.key[0] == p.center && r.key[1] == name {
-			p.memberships.drop(r.key)
-		}
 	}
 	p.registry.drop(regKey)
 	return p.extension("", "", name)

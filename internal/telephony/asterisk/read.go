@@ -153,22 +153,15 @@ func (r *reader) voicemail(st *state, keys []key) {
 	r.rows(st.voicemail, s.add(")"))
 }
 
-// queues reads what the plans of queues look at: of members and memberships those that are to go.
+// queues reads what the plans of queues look at: of members those that nobody registered and that are to go.
 func (r *reader) queues(st *state, center string, calls []*call) {
-	var names, extensions, authoritative, emptied, removed wanted
+	var names, extensions, strays wanted
 	for _, c := range calls {
 		names.add(c.name)
-		switch {
-		case c.queue == nil:
-			emptied.add(c.name)
-			removed.add(c.name)
-			continue
-		case !c.queue.Voice:
-			emptied.add(c.name)
-		case c.queue.Members == telephony.MembersAuthoritative:
-			authoritative.add(c.name)
+		if c.queue == nil || !c.queue.Voice || c.queue.Members == telephony.MembersAuthoritative {
+			strays.add(c.name)
 		}
-		if c.queue.Extension != "" {
+		if c.queue != nil && c.queue.Extension != "" {
 			extensions.add(center + "/" + c.queue.Extension)
 		}
 	}
@@ -176,10 +169,8 @@ func (r *reader) queues(st *state, center string, calls []*call) {
 	r.where(st.queues, "name", names.names)
 	r.where(st.extensions, "queue", names.names)
 	r.where(st.extensions, "key", extensions.names)
-	r.where(st.members, "queue_name", emptied.names)
-	r.where(st.memberships, "queue", removed.names)
-	if len(authoritative.names) > 0 {
-		r.rows(st.members, r.selecting(st.members).add(" WHERE queue_name IN ").list(authoritative.names).
+	if len(strays.names) > 0 {
+		r.rows(st.members, r.selecting(st.members).add(" WHERE queue_name IN ").list(strays.names).
 			add(" AND NOT EXISTS (SELECT 1 FROM roster_memberships r WHERE r.center = ").arg(center).
 			add(" AND r.queue = queue_members.queue_name AND r.agent = SUBSTR(queue_members.interface, 7)"+
 				" AND r.channel = 'Voice' AND r.penalty IS NOT NULL AND queue_members.interface = 'PJSIP/' || r.agent)"))

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"strings"
 	"sync/atomic"
-	"time"
 )
 
 // counters count what a backend asks of its database.
@@ -90,8 +89,6 @@ type connection struct {
 
 func (c *connection) exec(ctx context.Context, s *statement) error {
 	c.counters.statements.Add(1)
-	start := time.Now()
-	defer func() { trace(string(s.sql), time.Since(start)) }()
 	_, err := c.ExecContext(ctx, string(s.sql), s.args...)
 	return err
 }
@@ -99,8 +96,6 @@ func (c *connection) exec(ctx context.Context, s *statement) error {
 // query calls each with the values of every row; NULL is a null cell.
 func (c *connection) query(ctx context.Context, s *statement, width int, each func([]cell)) error {
 	c.counters.statements.Add(1)
-	start := time.Now()
-	defer func() { trace(string(s.sql), time.Since(start)) }()
 	rows, err := c.QueryContext(ctx, string(s.sql), s.args...)
 	if err != nil {
 		return err
@@ -123,6 +118,3 @@ func (c *connection) query(ctx context.Context, s *statement, width int, each fu
 	}
 	return rows.Err()
 }
-
-var traces = map[string]time.Duration{}
-func trace(q string, d time.Duration) { i := strings.Index(q, "FROM \""); if i < 0 { i = 0 }; traces[q[:6]+" "+q[i:min(len(q), i+50)]] += d }

@@ -69,9 +69,11 @@ func (d *sqliteDialect) open() (*sql.DB, error) {
 	if d.readOnly {
 		params.Set("mode", "ro")
 	} else {
+		// The cache holds what a batch of a centre with 10,000 people touches, and the log what several write.
 		// A full sync makes a committed deactivation outlive a power cut; commits are shared, so it costs little.
 		params.Set("_journal_mode", "WAL")
 		params.Set("_synchronous", "FULL")
+		params["_pragma"] = []string{"wal_autocheckpoint(4000)", "cache_size(-8000)"}
 	}
 	return sql.Open("sqlite", (&url.URL{Scheme: "file", Path: d.path, RawQuery: params.Encode()}).String())
 }
@@ -79,11 +81,19 @@ func (d *sqliteDialect) open() (*sql.DB, error) {
 // create makes an empty file that Asterisk's group may write. A file that is there is not opened here:
 // closing it would drop the locks that SQLite holds on it in this process.
 func (d *sqliteDialect) create() error {
+	schemaChanges.Lock()
+	defer schemaChanges.Unlock()
 	if _, err := os.Stat(d.path); err == nil {
 		return nil
 	}
 	if err := os.MkdirAll(filepath.Dir(d.path), 0o770); err != nil {
 		return err
+	}
+	// The log of a database that somebody deleted would be replayed into the new one.
+	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
+		if err := os.Remove(d.path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	f, err := os.OpenFile(d.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o660)
 	if errors.Is(err, fs.ErrExist) {
@@ -158,9 +168,13 @@ func (d *sqliteDialect) begin(ctx context.Context, q queryer, write bool) error 
 }
 
 // memberIDs come from a counter of Roster's own, which stays above what others wrote.
-func (d *sqliteDialect) memberIDs(ctx context.Context, q queryer, _ column, n int) ([]string, error) {
+func (d *sqliteDialect) memberIDs(ctx context.Context, q queryer, uniqueID column, n int) ([]string, error) {
+	highest := "MAX(uniqueid)" // found in the index
+	if uniqueID.limit > 0 {
+		highest = "MAX(CAST(uniqueid AS INTEGER))"
+	}
 	rows, err := q.QueryContext(ctx, `INSERT INTO roster_state (name, value)
-		VALUES ('member-id', CAST((SELECT COALESCE(MAX(CAST(uniqueid AS INTEGER)), 0) FROM queue_members) + ? AS TEXT))
+		VALUES ('member-id', CAST((SELECT COALESCE(`+highest+`, 0) FROM queue_members) + ? AS TEXT))
 		ON CONFLICT (name) DO UPDATE SET value = CAST(MAX(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER) - ?) + ? AS TEXT)
 		RETURNING value`, n, n, n)
 	if err != nil {

@@ -326,10 +326,10 @@ func (c *change) join(reg *agent) (foreign []string) {
 	}
 	iface := "PJSIP/" + c.want.Name
 	for queue := range c.members[iface] {
-		if keep[queue] || !c.owns(queue) {
+		if keep[queue] {
 			continue
 		}
-		if c.refused() || c.added(c.want.Name, queue) {
+		if c.refused() && c.owns(queue) || c.added(c.want.Name, queue) {
 			delete(c.members[iface], queue)
 			c.changed = true
 		}
@@ -447,7 +447,7 @@ func (b *Backend) RemoveAgent(ctx context.Context, name string, at time.Time) er
 		delete(b.contacts, name)
 	}
 	for queue := range b.members["PJSIP/"+name] {
-		if b.owns(queue) {
+		if b.owns(queue) || b.added(name, queue) {
 			delete(b.members["PJSIP/"+name], queue)
 		}
 	}
@@ -485,9 +485,7 @@ func (b *Backend) ApplyQueue(ctx context.Context, want *telephony.Queue) error {
 		claimed = true
 		delete(b.queueRows, want.Name)
 	}
-	if claimed && !want.Voice {
-		b.dropMembers(want.Name, func(string) bool { return true })
-	} else if claimed && want.Members == telephony.MembersAuthoritative {
+	if claimed && (!want.Voice || want.Members == telephony.MembersAuthoritative) {
 		b.dropMembers(want.Name, b.nobody(want.Name))
 	}
 	b.setExtension(want.Extension, "queue "+want.Name)
@@ -512,7 +510,7 @@ func (b *Backend) dropMembers(queue string, which func(iface string) bool) {
 	}
 }
 
-// RemoveQueue takes a queue and its memberships out.
+// RemoveQueue takes a queue out, and members that nobody registered.
 func (b *Backend) RemoveQueue(ctx context.Context, name string) error {
 	if err := b.begin(ctx, "RemoveQueue", name); err != nil {
 		return err
@@ -525,10 +523,7 @@ func (b *Backend) RemoveQueue(ctx context.Context, name string) error {
 	}
 	if q.claimed {
 		delete(b.queueRows, name)
-		b.dropMembers(name, func(string) bool { return true })
-	}
-	for agent, list := range b.memberships {
-		b.memberships[agent] = slices.DeleteFunc(slices.Clone(list), func(m Membership) bool { return m.Queue == name })
+		b.dropMembers(name, b.nobody(name))
 	}
 	delete(b.queues, name)
 	b.setExtension("", "queue "+name)

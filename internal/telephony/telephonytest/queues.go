@@ -130,6 +130,8 @@ func testQueue(s *suite) {
 		s.Fatal(err)
 	}
 	equal(s, "queue", s.system.Queue(s.T, "support"), nil)
+	s.has("support", "alice-martin", false, "") // members go with each person
+	s.apply(known(alice()))
 	equal(s, "members", len(s.system.Members(s.T, "support")), 0)
 	equal(s, "memberships", len(s.system.Memberships(s.T, "alice-martin")), 0)
 	equal(s, "records", len(s.load().Queues), 0)
@@ -204,6 +206,8 @@ func testVoiceOff(s *suite) {
 	q.Voice = false
 	s.applyQueue(q)
 	equal(s, "queue", s.system.Queue(s.T, "support"), nil)
+	s.has("support", "alice-martin", false, "") // members go with each person
+	s.apply(known(alice()))
 	equal(s, "members", len(s.system.Members(s.T, "support")), 0)
 	s.extensions(map[string]string{"600": "queue support", "1001": "PJSIP/alice-martin"})
 	s.applyQueue(support())
