@@ -11,7 +11,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -45,6 +44,8 @@ type samples struct {
 	digest    string
 	// applied now, and not at an earlier run.
 	applied bool
+	// people is how many Agents there are in the namespace.
+	people int
 	client  client.Client
 }
 
@@ -188,9 +189,7 @@ func (q *quickstart) applyObject(s *samples, object *unstructured.Unstructured) 
 
 // pending is an object that is not Ready.
 type pending struct {
-	object  string
-	reason  string
-	stalled bool
+	object, reason string
 }
 
 // waitReady waits until every sample is Ready. Samples of an earlier run, which may have been edited since, need not
@@ -209,14 +208,14 @@ func (q *quickstart) waitReady(s *samples) error {
 			return q.ctx.Err()
 		case err != nil:
 			return err
-		case len(waiting) == 0 && q.idle(s.agents()):
+		case len(waiting) == 0 && q.idle(s.people):
 			q.say("all %d objects are Ready", total)
 			return nil
 		}
 		if err := q.ended(); err != nil {
 			return err
 		}
-		settled := !s.applied && len(waiting) > 0 && q.idle(s.agents()) && !slices.ContainsFunc(waiting, func(p pending) bool { return !p.stalled })
+		settled := !s.applied && len(waiting) > 0 && q.idle(s.people)
 		if time.Now().After(deadline) || settled {
 			if s.applied {
 				return fmt.Errorf("after %s %d of %d objects are not Ready:%s", q.wait, len(waiting), total, list(waiting, 10))
@@ -249,17 +248,6 @@ func list(waiting []pending, limit int) string {
 	return text.String()
 }
 
-// agents is how many people there are among the samples.
-func (s *samples) agents() int {
-	n := 0
-	for _, object := range s.objects {
-		if object.GetKind() == "Agent" {
-			n++
-		}
-	}
-	return n
-}
-
 // pending are the samples that are not Ready, of how many.
 func (s *samples) pending(ctx context.Context) (waiting []pending, total int, err error) {
 	wanted := map[schema.GroupVersionKind]map[string]bool{}
@@ -278,6 +266,9 @@ func (s *samples) pending(ctx context.Context) (waiting []pending, total int, er
 		found.SetGroupVersionKind(gvk.GroupVersion().WithKind(gvk.Kind + "List"))
 		if err := s.client.List(ctx, found, client.InNamespace(s.namespace)); err != nil {
 			return nil, 0, err
+		}
+		if gvk.Kind == "Agent" {
+			s.people = len(found.Items)
 		}
 		for i := range found.Items {
 			if !names[found.Items[i].GetName()] {
@@ -312,8 +303,6 @@ func notReady(object *unstructured.Unstructured) *pending {
 			ready = true
 		case c["type"] == v1alpha1.ConditionReady:
 			p.reason = fmt.Sprintf("%v: %v", c["reason"], c["message"])
-		case c["type"] == v1alpha1.ConditionStalled && c["status"] == "True":
-			p.stalled = true
 		}
 	}
 	if ready {

@@ -44,6 +44,8 @@ type Status struct {
 const (
 	firstRetry = 250 * time.Millisecond
 	lastRetry  = 5 * time.Second
+	// steady is how long a connection must last before the waiting begins anew.
+	steady = 10 * time.Second
 	// pingInterval bounds how long an outage that no write runs into goes unnoticed.
 	pingInterval = 2 * time.Second
 	// loadTimeout bounds the read of everything that is recorded of a centre.
@@ -102,14 +104,19 @@ func (c *Center) run(ctx context.Context) {
 	}()
 	wait := firstRetry
 	for ctx.Err() == nil {
-		if err := c.connect(ctx); err != nil {
+		err := c.connect(ctx)
+		if err != nil {
 			c.lost(err)
-			sleep(ctx, wait)
-			wait = min(2*wait, lastRetry)
-			continue
+		} else {
+			began := time.Now()
+			c.watch(ctx)
+			if time.Since(began) > steady {
+				wait = firstRetry
+			}
 		}
-		wait = firstRetry
-		c.watch(ctx)
+		// Also after a connection that was lost: one that breaks at every write must not come and go all the time.
+		sleep(ctx, wait)
+		wait = min(2*wait, lastRetry)
 	}
 }
 

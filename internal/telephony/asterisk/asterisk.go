@@ -135,7 +135,7 @@ func (b *Backend) Load(ctx context.Context) (*telephony.Records, error) {
 	case o := <-done:
 		return o.records, o.err
 	case <-ctx.Done():
-		return nil, telephony.Errorf(telephony.Unreachable, ctx.Err(), "%s gave no answer in time", b.dialect)
+		return nil, telephony.Errorf(telephony.Unreachable, ctx.Err(), "%s cannot be reached: no answer in time", b.dialect)
 	}
 }
 

@@ -34,7 +34,7 @@ func (b *Backend) submit(ctx context.Context, c *call) error {
 		return errReadOnly
 	}
 	timedOut := func() error {
-		return telephony.Errorf(telephony.Unreachable, ctx.Err(), "%s gave no answer in time", b.dialect)
+		return telephony.Errorf(telephony.Unreachable, ctx.Err(), "%s cannot be reached: no answer in time", b.dialect)
 	}
 	if ctx.Err() != nil {
 		return timedOut()

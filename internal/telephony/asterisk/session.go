@@ -60,11 +60,26 @@ func openSession(ctx context.Context, d dialect, c *counters, contacts []string,
 	if err := s.check(ctx); err != nil {
 		return nil, err
 	}
+	if !readOnly {
+		// Reading may go well where somebody keeps the lock for writing: that is no database to go on with.
+		if err := s.probe(ctx); err != nil {
+			return nil, err
+		}
+	}
 	s.instance, err = s.connection(db).instance(ctx)
 	if err != nil && readOnly && d.judge(err).missing {
 		s.unwritten, err = true, nil
 	}
 	return s, err
+}
+
+// probe makes sure that a transaction that writes can begin.
+func (s *session) probe(ctx context.Context) error {
+	if err := s.dialect.begin(ctx, s.pinned, true); err != nil {
+		return err
+	}
+	_, err := s.pinned.ExecContext(ctx, "ROLLBACK")
+	return err
 }
 
 func (s *session) close() {
