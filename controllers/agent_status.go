@@ -8,12 +8,19 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"roster.dev/roster/api/v1alpha1"
 	"roster.dev/roster/internal/roster"
+)
+
+// The CRD's limits: what is beyond them is on the telephone system all the same.
+const (
+	teamLimit       = 256
+	queueLimit      = 512
+	viaLimit        = 258
+	revocationLimit = 1024
 )
 
 const (
@@ -34,9 +41,6 @@ func (s *agentScope) report(ctx context.Context) (ctrl.Result, error) {
 	status.ObservedGeneration = s.agent.Generation
 	s.setConditions(status)
 	if err := s.writeStatus(ctx); err != nil {
-		if apierrors.IsConflict(err) {
-			return retry(20 * time.Millisecond), nil
-		}
 		return ctrl.Result{}, ignoreStale(err)
 	}
 	s.tell()
@@ -72,14 +76,14 @@ func (s *agentScope) project(status *v1alpha1.AgentStatus) {
 	status.Phase = v1alpha1.AgentPhase(s.desired.Phase)
 	status.Group = v1alpha1.ObjectName(e.Group)
 	status.Teams = nil
-	for _, t := range e.Teams {
+	for _, t := range e.Teams[:min(len(e.Teams), teamLimit)] {
 		status.Teams = append(status.Teams, v1alpha1.ObjectName(t))
 	}
 	status.Queues = nil
 	names := make([]string, 0, len(e.Queues))
-	for _, m := range e.Queues {
+	for _, m := range e.Queues[:min(len(e.Queues), queueLimit)] {
 		q := v1alpha1.QueueMembership{Name: v1alpha1.ObjectName(m.Queue.Name), Stars: m.Stars, Channels: m.Channels}
-		for _, w := range m.Via {
+		for _, w := range m.Via[:min(len(m.Via), viaLimit)] {
 			q.Via = append(q.Via, v1alpha1.Way(w))
 		}
 		status.Queues = append(status.Queues, q)
@@ -87,7 +91,7 @@ func (s *agentScope) project(status *v1alpha1.AgentStatus) {
 	}
 	status.QueueSummary = summarize(names, summaryLimit)
 	status.Revoked = nil
-	for _, r := range e.Revoked {
+	for _, r := range e.Revoked[:min(len(e.Revoked), revocationLimit)] {
 		status.Revoked = append(status.Revoked, v1alpha1.Revocation{
 			Kind: r.Kind, Name: v1alpha1.ObjectName(r.Name), Since: metav1.NewTime(r.Since),
 		})

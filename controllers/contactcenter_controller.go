@@ -387,9 +387,6 @@ func (s *centerScope) report(ctx context.Context) (ctrl.Result, error) {
 	}
 	status.Counts = &counts
 	if err := s.Status().Update(ctx, s.object); err != nil {
-		if apierrors.IsConflict(err) {
-			return retry(20 * time.Millisecond), nil
-		}
 		return ctrl.Result{}, ignoreStale(err)
 	}
 	s.feed.wrote(kindCenter, s.object)

@@ -197,6 +197,9 @@ func (m *model) members() []string {
 func (m *model) difference() string {
 	text := ""
 	want, have := m.members(), m.w.members()
+	if len(have) == 1 && strings.HasPrefix(have[0], "error") {
+		return have[0] // the database is being opened by somebody
+	}
 	explain := func(what, row string) {
 		name := strings.TrimPrefix(strings.Split(row, "|")[1], "PJSIP/")
 		a := m.w.agent(name)

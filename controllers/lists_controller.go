@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -145,9 +144,6 @@ func (r *listReconciler[T]) Reconcile(ctx context.Context, req ctrl.Request) (ct
 	}
 	if err := r.Status().Update(ctx, object); err != nil {
 		r.forget(req.NamespacedName)
-		if apierrors.IsConflict(err) {
-			return retry(reportDelay), nil
-		}
 		return ctrl.Result{}, ignoreStale(err)
 	}
 	r.feed.wrote(r.kind, object)

@@ -6,10 +6,12 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -96,7 +98,7 @@ func Setup(mgr manager.Manager, options Options) error {
 				ReconciliationTimeout:   reconcileTimeout,
 				SkipNameValidation:      &options.SkipNameValidation,
 			}).
-			Complete(c.reconciler)
+			Complete(calmly(c.reconciler))
 		if err != nil {
 			return fmt.Errorf("adding the %s controller: %w", c.name, err)
 		}
@@ -130,6 +132,20 @@ func (op *operator) warning(object client.Object, reason, action, message string
 // until is how long from now to a moment that was decided on; never zero, which would mean never.
 func until(now, moment time.Time) time.Duration {
 	return max(moment.Sub(now), time.Millisecond)
+}
+
+// calmly wraps a reconciler: a write that met a newer version of the object is no error, the newer one comes at once.
+func calmly(next reconcile.Reconciler) reconcile.Reconciler {
+	return reconcile.Func(func(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+		result, err := next.Reconcile(ctx, req)
+		switch {
+		case apierrors.IsConflict(err):
+			return retry(20 * time.Millisecond), nil
+		case ctx.Err() != nil && errors.Is(err, context.Canceled):
+			return ctrl.Result{}, nil // the manager stops
+		}
+		return result, err
+	})
 }
 
 // retry is a requeue that is no error: nothing is wrong here that trying again at once would mend.

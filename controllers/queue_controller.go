@@ -231,9 +231,6 @@ func (s *queueScope) reportStatus(ctx context.Context) (ctrl.Result, error) {
 	}
 	s.setStaffed()
 	if err := s.writeStatus(ctx); err != nil {
-		if apierrors.IsConflict(err) {
-			return retry(20 * time.Millisecond), nil
-		}
 		return ctrl.Result{}, ignoreStale(err)
 	}
 	s.tell()

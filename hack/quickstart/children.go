@@ -76,14 +76,20 @@ func (c *child) stop() {
 	}
 }
 
-// lastLines of the child's log.
+// lastLines of the child's log, or the first ones of a panic.
 func (c *child) lastLines(n int) string {
 	content, err := os.ReadFile(c.log)
 	if err != nil {
 		return ""
 	}
 	lines := bytes.Split(bytes.TrimSpace(content), []byte("\n"))
-	return "  " + string(bytes.Join(lines[max(0, len(lines)-n):], []byte("\n  ")))
+	from := max(0, len(lines)-n)
+	for i, line := range lines {
+		if bytes.HasPrefix(line, []byte("panic: ")) {
+			from = i
+		}
+	}
+	return "  " + string(bytes.Join(lines[from:min(from+n, len(lines))], []byte("\n  ")))
 }
 
 // notePID notes a process: for killAll, and for the next quickstart should this one be killed.

@@ -46,7 +46,7 @@ type samples struct {
 	applied bool
 	// people is how many Agents there are in the namespace.
 	people int
-	client  client.Client
+	client client.Client
 }
 
 // readSamples reads the YAML files of a folder in the order of their names.

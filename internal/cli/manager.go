@@ -167,7 +167,12 @@ func newManager(config *rest.Config, o ManagerOptions) (manager.Manager, error) 
 func open(namespace string, target center.Target, log logr.Logger) (telephony.Backend, error) {
 	config := asteriskConfig(namespace, target)
 	config.Logger = log.WithName("asterisk").WithValues("namespace", namespace)
-	return asterisk.Open(context.Background(), config)
+	backend, err := asterisk.Open(context.Background(), config)
+	if err != nil {
+		return nil, err
+	}
+	telephonyCounters.add(backend)
+	return backend, nil
 }
 
 func asteriskConfig(namespace string, t center.Target) asterisk.Config {

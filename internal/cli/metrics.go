@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"roster.dev/roster/internal/telephony/asterisk"
+)
+
+// telephonyMetrics sums up what all centres' backends have asked of their databases. A backend that was closed
+// goes on counting: a counter never falls.
+type telephonyMetrics struct {
+	mu       sync.Mutex
+	backends []*asterisk.Backend
+}
+
+var (
+	telephonyCounters = func() *telephonyMetrics {
+		m := &telephonyMetrics{}
+		metrics.Registry.MustRegister(m)
+		return m
+	}()
+	statementsTotal = prometheus.NewDesc("roster_telephony_statements_total",
+		"Statements executed on telephone systems' databases, reads and writes.", nil, nil)
+	rowsTotal = prometheus.NewDesc("roster_telephony_rows_total",
+		"Rows inserted, updated or deleted on telephone systems' databases.", nil, nil)
+	transactionsTotal = prometheus.NewDesc("roster_telephony_transactions_total",
+		"Transactions that wrote to telephone systems' databases.", nil, nil)
+)
+
+func (m *telephonyMetrics) add(b *asterisk.Backend) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.backends = append(m.backends, b)
+}
+
+// Describe implements prometheus.Collector.
+func (m *telephonyMetrics) Describe(ch chan<- *prometheus.Desc) {
+	ch <- statementsTotal
+	ch <- rowsTotal
+	ch <- transactionsTotal
+}
+
+// Collect implements prometheus.Collector.
+func (m *telephonyMetrics) Collect(ch chan<- prometheus.Metric) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var sum asterisk.Stats
+	for _, b := range m.backends {
+		s := b.Stats()
+		sum.Statements += s.Statements
+		sum.RowsWritten += s.RowsWritten
+		sum.Transactions += s.Transactions
+	}
+	for desc, value := range map[*prometheus.Desc]int64{
+		statementsTotal: sum.Statements, rowsTotal: sum.RowsWritten, transactionsTotal: sum.Transactions,
+	} {
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(value))
+	}
+}
