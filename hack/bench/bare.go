@@ -7,7 +7,11 @@ import (
 	"sync"
 	"sync/atomic"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+	toolswatch "k8s.io/client-go/tools/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"roster.dev/roster/api/v1alpha1"
@@ -68,4 +72,27 @@ func statuses(ctx context.Context, c client.Client) (map[string][]byte, error) {
 		patches[agents.Items[i].Name] = patch
 	}
 	return patches, nil
+}
+
+// watchAgents keeps a watch open, whose events are decoded and dropped. Like an informer's it is opened again where
+// the API server closes it.
+func (p *plane) watchAgents(ctx context.Context) (stop func(), err error) {
+	agents := &v1alpha1.AgentList{}
+	if err := p.client.List(ctx, agents, client.InNamespace(namespace)); err != nil {
+		return nil, err
+	}
+	watcher, err := toolswatch.NewRetryWatcherWithContext(ctx, agents.ResourceVersion, &cache.ListWatch{
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			return p.client.Watch(ctx, &v1alpha1.AgentList{}, client.InNamespace(namespace), &client.ListOptions{Raw: &o})
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		for range watcher.ResultChan() {
+			continue
+		}
+	}()
+	return watcher.Stop, nil
 }

@@ -169,16 +169,11 @@ func (l *lab) floorColdStart(ctx context.Context, s *staff, result *coldStart, f
 		return err
 	}
 	lists, people := s.lists(), s.people()
-	watch, err := p.client.Watch(ctx, &v1alpha1.AgentList{}, client.InNamespace(namespace))
+	stopWatch, err := p.watchAgents(ctx)
 	if err != nil {
 		return err
 	}
-	defer watch.Stop()
-	go func() {
-		for range watch.ResultChan() { // decoded, and dropped
-			continue
-		}
-	}()
+	defer stopWatch()
 	l.say("floor of %d agents", s.agents)
 	begin := time.Now()
 	if err := createAll(ctx, p.client, l.concurrency, lists); err != nil {

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -22,6 +20,8 @@ type readiness struct {
 	prefix string
 	want   int
 	stop   func()
+	// version is the newest that was seen.
+	version string
 
 	mu    sync.Mutex
 	ready map[string]bool
@@ -35,14 +35,14 @@ type watchedAgent struct {
 	Type   string
 	Object struct {
 		Metadata struct {
-			Name       string
-			Generation int64
+			Name            string
+			ResourceVersion string
+			Generation      int64
 		}
 		Status struct {
 			ObservedGeneration int64
 			Conditions         []struct{ Type, Status string }
 		}
-		Message string
 	}
 }
 
@@ -60,40 +60,52 @@ func (p *plane) watchReady(ctx context.Context, s *staff) (*readiness, error) {
 	config := rest.CopyConfig(p.config)
 	config.GroupVersion, config.APIPath = &v1alpha1.GroupVersion, "/apis"
 	config.NegotiatedSerializer = scheme.Codecs.WithoutConversion()
-	http, err := rest.HTTPClientFor(config)
-	if err != nil {
-		return nil, err
-	}
-	c, err := rest.RESTClientForConfigAndClient(config, http)
+	c, err := rest.RESTClientFor(config)
 	if err != nil {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(ctx)
-	stream, err := c.Get().Namespace(namespace).Resource("agents").Param("watch", "1").
-		Param("fieldSelector", "status.phase="+string(v1alpha1.PhaseActive)).Stream(ctx)
+	r := &readiness{prefix: s.prefix + "-", want: s.agents, stop: stop, ready: map[string]bool{}, done: make(chan error, 1)}
+	stream, err := r.open(ctx, c)
 	if err != nil {
 		stop()
 		return nil, err
 	}
-	r := &readiness{prefix: s.prefix + "-", want: s.agents, stop: stop, ready: map[string]bool{}, done: make(chan error, 1)}
 	go func() {
-		defer stream.Close()
-		r.done <- r.follow(stream)
+		// The API server closes a watch whose reader is slow, as on a machine that has too much to do.
+		for err == nil && !r.follow(stream) {
+			stream, err = r.open(ctx, c)
+		}
+		r.done <- err
 	}()
 	return r, nil
 }
 
-func (r *readiness) follow(stream io.Reader) error {
+// open watches from the newest version seen.
+func (r *readiness) open(ctx context.Context, c rest.Interface) (io.ReadCloser, error) {
+	request := c.Get().Namespace(namespace).Resource("agents").Param("watch", "1").
+		Param("fieldSelector", "status.phase="+string(v1alpha1.PhaseActive))
+	if r.version != "" {
+		request.Param("resourceVersion", r.version)
+	}
+	return request.Stream(ctx)
+}
+
+// follow reads events until all agents are Ready, or until the watch ends.
+func (r *readiness) follow(stream io.ReadCloser) (all bool) {
+	defer stream.Close()
 	decoder := json.NewDecoder(stream)
 	for {
 		event := watchedAgent{}
 		if err := decoder.Decode(&event); err != nil {
-			return fmt.Errorf("watching the agents: %w", err)
+			return false
 		}
 		if event.Type == "ERROR" {
-			return errors.New("watching the agents: " + event.Object.Message)
+			r.version = "" // it is too old: begin anew
+			return false
 		}
 		name := event.Object.Metadata.Name
+		r.version = event.Object.Metadata.ResourceVersion
 		if !strings.HasPrefix(name, r.prefix) {
 			continue
 		}
@@ -106,7 +118,7 @@ func (r *readiness) follow(stream io.Reader) error {
 		all := len(r.ready) == r.want
 		r.mu.Unlock()
 		if all {
-			return nil
+			return true
 		}
 	}
 }

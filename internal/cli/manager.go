@@ -85,6 +85,7 @@ func (o *ManagerOptions) restConfig(version string) (*rest.Config, error) {
 		return nil, fmt.Errorf("no cluster to talk to: %w", err)
 	}
 	config.UserAgent = "roster/" + version
+	config.QPS = -1 // the API server's own priority and fairness is the limit; client-go's default is five a second
 	return config, nil
 }
 
