@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -46,6 +47,8 @@ type agentScope struct {
 	credentials credentials
 	desired     *telephony.Agent
 
+	// missing says which references lead nowhere; empty for none.
+	missing string
 	// verdict of all phases, and what is asked of the queue.
 	verdict verdict
 	// committed says that the telephone system holds the desired state.
@@ -172,9 +175,28 @@ func (s *agentScope) decide() {
 		Spec: &s.agent.Spec, Deleted: !s.agent.DeletionTimestamp.IsZero(),
 		Declared: s.declared, Recorded: s.recorded, OnReactivation: s.site.onReactivation,
 	}, s.now)
+	if missing := s.missingBackups(); len(missing) > 0 {
+		s.missing = "waits for Agents that do not exist: " + enumerate("", missing)
+		s.verdict = reconciling(reasonMissingReference, s.missing)
+	}
 	if !s.effective.Next.IsZero() {
 		s.result.RequeueAfter = until(s.now, s.effective.Next)
 	}
+}
+
+// missingBackups are the people who are to cover a leave that has not ended, and do not exist.
+func (s *agentScope) missingBackups() []string {
+	var missing []string
+	for i := range s.agent.Spec.Leaves {
+		leave := &s.agent.Spec.Leaves[i]
+		name := string(leave.Backup)
+		over := leave.EndTime != nil && !s.now.Before(leave.EndTime.Time)
+		if name != "" && !over && !slices.Contains(missing, name) && !s.feed.Directory(s.agent.Namespace).Has(name) {
+			missing = append(missing, name)
+		}
+	}
+	slices.Sort(missing)
+	return missing
 }
 
 // writable says whether anything may be written for the person, and else why not.

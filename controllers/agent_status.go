@@ -207,16 +207,19 @@ func (s *agentScope) setConditions(status *v1alpha1.AgentStatus) {
 	s.verdict.set(c, g)
 
 	problem := s.credentials.problem
-	missing, rejected := "", ""
+	missing, rejected, text := "", "", s.missing
+	if text != "" {
+		missing = reasonMissingReference
+	}
 	switch {
 	case problem.ready():
 	case s.credentials.rejected:
 		rejected = problem.reason
 	default:
-		missing = problem.reason
+		missing, text = problem.reason, problem.message
 	}
 	setOrRemove(c, g, v1alpha1.ConditionPasswordAccepted, metav1.ConditionFalse, rejected, problem.message)
-	setOrRemove(c, g, v1alpha1.ConditionReferencesResolved, metav1.ConditionFalse, missing, problem.message)
+	setOrRemove(c, g, v1alpha1.ConditionReferencesResolved, metav1.ConditionFalse, missing, text)
 
 	if !s.committed {
 		if s.verdict.reason == roster.ReasonNameTaken {

@@ -227,6 +227,19 @@ var _ = Describe("A person's life", func() {
 		Expect(paused()[1]).To(HavePrefix("support|0"))
 	})
 
+	It("says when a leave's backup does not exist, pauses all the same, and heals", Label("B2"), func() {
+		support := queue("support")
+		support.Spec.Agents = entries("alice")
+		alice = agent("alice")
+		alice.Spec.Leaves = []v1alpha1.Leave{{StartTime: metav1.NewTime(time.Now().Add(-time.Minute)), Reason: "Training", Backup: "bob"}}
+		w.create(support, alice)
+		Eventually(w.ready("alice")).Should(Equal("False/MissingReference"))
+		Eventually(w.members).Should(Equal([]string{"support|PJSIP/alice|0|1"}))
+		Expect(condition(w.agent("alice").Status.Conditions, v1alpha1.ConditionReferencesResolved)).To(Equal("False/MissingReference"))
+		w.create(agent("bob"))
+		Eventually(w.ready("alice")).Should(Equal(isReady))
+	})
+
 	It("without a seat has a phone and nothing else", func() {
 		support := queue("support")
 		support.Spec.Agents = entries("alice")

@@ -5,10 +5,6 @@ import (
 	"errors"
 	"path/filepath"
 	"time"
-
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"roster.dev/roster/api/v1alpha1"
 )
 
 // coldStart is what one cold start showed.

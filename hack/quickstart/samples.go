@@ -176,7 +176,7 @@ func (q *quickstart) applyObject(s *samples, object *unstructured.Unstructured) 
 		q.say("%s %s keeps what others have edited: %s", object.GetKind(), object.GetName(), strings.ReplaceAll(err.Error(), "\n", " "))
 		return nil
 	}
-	if err != nil || object.GetKind() == "Secret" {
+	if err != nil {
 		return err
 	}
 	note := &unstructured.Unstructured{}

@@ -32,6 +32,8 @@ type Directory struct {
 	extensions map[string][]extensionClaim
 	// secretUsers leads from a declared Secret to the agents. A generated Secret's name says whose it is.
 	secretUsers nameIndex
+	// backupUsers leads from an agent to those who name it as a backup, whether or not it exists.
+	backupUsers nameIndex
 	// phases counts people.
 	phases map[v1alpha1.AgentPhase]int32
 }
@@ -93,6 +95,19 @@ func (x nameIndex) of(key string) iter.Seq[string] {
 	return func(yield func(string) bool) { yield(set.one) }
 }
 
+// move lets a user refer to other names than before.
+func (x nameIndex) move(user string, from, to []string) {
+	if slices.Equal(from, to) {
+		return
+	}
+	for _, name := range from {
+		x.remove(name, user)
+	}
+	for _, name := range to {
+		x.add(name, user)
+	}
+}
+
 // agentEntry is what the directory keeps of a person. Labels and strings are shared with the cached object.
 type agentEntry struct {
 	view AgentView
@@ -122,6 +137,8 @@ type AgentView struct {
 	Extension string
 	// Secrets declared, that the person's credentials come from.
 	Secrets []string
+	// Backups are the people who are to cover the person's leaves.
+	Backups []string
 }
 
 // ViewAgent makes the view of an Agent. It keeps parts of the object.
@@ -136,6 +153,11 @@ func ViewAgent(agent *v1alpha1.Agent) AgentView {
 		Queues:  agent.Status.Queues,
 		Revoked: agent.Status.Revoked,
 		Leaving: !agent.DeletionTimestamp.IsZero(),
+	}
+	for i := range agent.Spec.Leaves {
+		if b := string(agent.Spec.Leaves[i].Backup); b != "" && !slices.Contains(v.Backups, b) {
+			v.Backups = append(v.Backups, b)
+		}
 	}
 	endpoint := agent.Spec.Endpoint
 	v.generated = endpoint == nil || endpoint.PasswordSecretRef == nil
@@ -343,7 +365,7 @@ func NewDirectory() *Directory {
 	return &Directory{
 		agents: map[string]*agentEntry{}, queues: map[string]*queueEntry{},
 		groups: newLists(WayGroup), teams: newLists(WayTeam),
-		queuesNaming: nameIndex{}, secretUsers: nameIndex{},
+		queuesNaming: nameIndex{}, secretUsers: nameIndex{}, backupUsers: nameIndex{},
 		extensions: map[string][]extensionClaim{},
 		phases:     map[v1alpha1.AgentPhase]int32{},
 	}
@@ -423,14 +445,8 @@ func (d *Directory) changed(e, was, is *agentEntry, touched *Affected) {
 		d.withdraw(was.view.Extension, old, touched)
 		d.claim(is.view.Extension, claim, touched)
 	}
-	if !slices.Equal(was.view.Secrets, is.view.Secrets) {
-		for _, s := range was.view.Secrets {
-			d.secretUsers.remove(s, was.view.Name)
-		}
-		for _, s := range is.view.Secrets {
-			d.secretUsers.add(s, is.view.Name)
-		}
-	}
+	d.secretUsers.move(e.view.Name, was.view.Secrets, is.view.Secrets)
+	d.backupUsers.move(e.view.Name, was.view.Backups, is.view.Backups)
 }
 
 // recount settles how a person counts in each of the named lists, and touches those where it is otherwise than before.
@@ -492,6 +508,7 @@ func (d *Directory) existenceChanged(name string, exists bool, touched *Affected
 		}
 	}
 	touched.Queues = slices.AppendSeq(touched.Queues, d.queuesNaming.of(name))
+	touched.Agents = slices.AppendSeq(touched.Agents, d.backupUsers.of(name))
 }
 
 // claim enters an extension's claim.
