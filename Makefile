@@ -97,6 +97,19 @@ install: ## Install the CRDs into the cluster of KUBECONFIG
 uninstall: ## Remove the CRDs, and with them every Roster object, from the cluster of KUBECONFIG
 	kubectl=$(KUBECTL); "$$kubectl" delete --ignore-not-found -f config/crd/bases
 
+.PHONY: deploy
+deploy: ## Run Roster in the cluster of KUBECONFIG: CRDs, RBAC and a Deployment of IMAGE
+	@if [ -z "$(IMAGE)" ]; then echo 'make deploy IMAGE=registry.example/roster:tag' >&2; exit 1; fi
+	kubectl=$(KUBECTL); "$$kubectl" kustomize config/default \
+	  | sed 's|image: roster:dev|image: $(IMAGE)|' \
+	  | "$$kubectl" apply --server-side -f -
+
+.PHONY: undeploy
+undeploy: ## Remove the Deployment and its RBAC from the cluster of KUBECONFIG; CRDs, objects and the data volume stay
+	kubectl=$(KUBECTL); "$$kubectl" delete --ignore-not-found \
+	  -f config/manager/manager.yaml -f config/rbac/role_binding.yaml -f config/rbac/leader_election.yaml \
+	  -f config/rbac/service_account.yaml -f config/rbac/role.yaml -f config/rbac/people.yaml
+
 # A suite that silently tests half of it is worse than one that fails.
 define check-postgres
 if ! command -v initdb >/dev/null && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then \

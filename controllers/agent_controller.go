@@ -106,6 +106,9 @@ func (r *agentReconciler) scope(agent *v1alpha1.Agent) *agentScope {
 		// The telephone system's tables are written before the status: they know better, and survive its loss.
 		s.recorded = recordedOn(&s.record)
 	}
+	if d := agent.Status.Deactivation; d != nil && d.RequestedAt != nil && d.CompletedAt == nil && !roster.Out(s.recorded.Phase) {
+		s.recorded.AskedAt = d.RequestedAt.Time // asked for while nothing could be written
+	}
 	return s
 }
 
@@ -240,7 +243,8 @@ func (s *agentScope) reconcileDeletion(ctx context.Context) (ctrl.Result, error)
 	if !controllerutil.ContainsFinalizer(s.agent, v1alpha1.Finalizer) {
 		return ctrl.Result{}, nil
 	}
-	nothingThere := s.site.empty || s.known && !s.registered
+	// A status that tells of a phase was written after rows were.
+	nothingThere := s.site.empty && s.before.Phase == "" || s.known && !s.registered
 	if s.agent.Annotations[v1alpha1.AnnotationAbandon] != "true" && !s.site.abandon && !nothingThere {
 		if v, ok := s.writable(); !ok {
 			return s.awaitTelephony(ctx, v)

@@ -37,13 +37,19 @@ func (s *agentScope) report(ctx context.Context) (ctrl.Result, error) {
 	} else if !s.site.everybody && !s.pending() {
 		// Nothing waits: an outage must not rewrite every status.
 		return s.result, nil
+	} else if s.effective.GoingOut {
+		asked := metav1.NewTime(s.effective.RequestedAt)
+		status.Deactivation = &v1alpha1.Deactivation{RequestedAt: &asked}
 	}
 	status.ObservedGeneration = s.agent.Generation
 	s.setConditions(status)
 	if err := s.writeStatus(ctx); err != nil {
 		return ctrl.Result{}, ignoreStale(err)
 	}
-	s.tell()
+	s.tellPhase()
+	if again := s.tell(kindAgent, s.agent, s.before.Conditions, status.Conditions); s.result.IsZero() {
+		s.result = again
+	}
 	return s.result, nil
 }
 
@@ -280,8 +286,8 @@ func enumerate(noun string, names []string) string {
 	return text
 }
 
-// tell tells the events of what changed.
-func (s *agentScope) tell() {
+// tellPhase tells the event of a changed phase.
+func (s *agentScope) tellPhase() {
 	before, after := s.before, &s.agent.Status
 	if before.Phase != after.Phase && before.Phase != "" {
 		switch {
@@ -292,19 +298,6 @@ func (s *agentScope) tell() {
 			s.normal(s.agent, "Reactivated", "Reactivate", "access is back, with the old password")
 		default:
 			s.normal(s.agent, "PhaseChanged", "Reconcile", fmt.Sprintf("%s, was %s", after.Phase, before.Phase))
-		}
-	}
-	for _, t := range []struct{ condition, status, reason string }{
-		{v1alpha1.ConditionConflicted, "True", "Conflicted"},
-		{v1alpha1.ConditionRevoked, "True", "Revoked"},
-		{v1alpha1.ConditionReferencesResolved, "False", reasonMissingReference},
-		{v1alpha1.ConditionPasswordAccepted, "False", reasonPolicyViolation},
-		{v1alpha1.ConditionStalled, "True", "Stalled"},
-	} {
-		was, old := conditionIs(before.Conditions, t.condition, metav1.ConditionStatus(t.status))
-		is, message := conditionIs(after.Conditions, t.condition, metav1.ConditionStatus(t.status))
-		if is && (!was || old != message) {
-			s.warning(s.agent, t.reason, "Reconcile", message)
 		}
 	}
 }

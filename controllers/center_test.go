@@ -202,6 +202,7 @@ var _ = Describe("A telephone system that is away", func() {
 		edit(w, alice, func() { alice.Spec.State = v1alpha1.StateDeactivated })
 		w.create(agent("carla"))
 		Eventually(w.ready("alice"), 20*time.Second).Should(Equal("False/TelephonyUnreachable"))
+		asked := w.agent("alice").Status.Deactivation.RequestedAt
 		Eventually(w.ready("carla"), 20*time.Second).Should(Equal("False/TelephonyUnreachable"))
 		Expect(w.ready("bob")()).To(Equal(isReady), "nothing of bob's is pending")
 		center := func() *v1alpha1.ContactCenter {
@@ -224,6 +225,7 @@ var _ = Describe("A telephone system that is away", func() {
 		Eventually(w.ready("alice"), 20*time.Second).Should(Equal(isReady))
 		Eventually(w.ready("carla"), 20*time.Second).Should(Equal(isReady))
 		Expect(w.access("alice")).To(Equal(refused))
+		Expect(w.agent("alice").Status.Deactivation.RequestedAt).To(Equal(asked), "when it was asked for, not when it could be done")
 		Expect(w.members()).To(Equal([]string{"support|PJSIP/bob|0|0", "support|PJSIP/carla|0|0"}))
 		Eventually(func() string { return condition(center().Status.Conditions, v1alpha1.ConditionReady) }).Should(Equal(isReady))
 	})

@@ -162,6 +162,10 @@ func (s *centerScope) connect(ctx context.Context) (wait time.Duration, err erro
 			s.site.everybody = true
 			return 0, nil
 		}
+		if bound == nil && s.feed.deserted(s.namespace) {
+			s.site = nil
+			return 0, nil
+		}
 		if wait := s.grace(); bound == nil && wait > 0 {
 			return wait, nil
 		}
@@ -330,13 +334,17 @@ func (s *centerScope) bind(ctx context.Context, bound *binding, target center.Ta
 	}
 	err := s.bindings.set(ctx, s.operator, s.namespace, bound != nil, next)
 	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
-		return stalled(reasonAwaitingTelephony, "the namespace is being deleted: no telephone system is taken into use"), nil
+		err = nil // nothing can be noted any more, but what was written has still to be taken back
 	}
 	return verdict{}, err
 }
 
 // publish tells everybody in the namespace what changed for them.
 func (s *centerScope) publish() {
+	if s.site == nil {
+		s.sites.drop(s.namespace)
+		return
+	}
 	if old := s.sites.get(s.namespace); old != nil && reflect.DeepEqual(old, s.site) {
 		return
 	}
@@ -390,12 +398,13 @@ func (s *centerScope) report(ctx context.Context) (ctrl.Result, error) {
 		return ctrl.Result{}, ignoreStale(err)
 	}
 	s.feed.wrote(kindCenter, s.object)
-	s.tell()
+	s.tellConnection()
+	s.tell(kindCenter, s.object, s.before.Conditions, status.Conditions)
 	return s.result, nil
 }
 
-// tell tells the events of what changed.
-func (s *centerScope) tell() {
+// tellConnection tells the event of a connection that came or went.
+func (s *centerScope) tellConnection() {
 	after := s.object.Status.Conditions
 	was, _ := conditionIs(s.before.Conditions, v1alpha1.ConditionConnected, metav1.ConditionTrue)
 	is, _ := conditionIs(after, v1alpha1.ConditionConnected, metav1.ConditionTrue)
@@ -405,10 +414,6 @@ func (s *centerScope) tell() {
 	case !is && was:
 		_, message := conditionIs(after, v1alpha1.ConditionConnected, metav1.ConditionFalse)
 		s.warning(s.object, reasonUnreachable, "Connect", message)
-	}
-	stalledBefore, _ := conditionIs(s.before.Conditions, v1alpha1.ConditionStalled, metav1.ConditionTrue)
-	if stalledNow, message := conditionIs(after, v1alpha1.ConditionStalled, metav1.ConditionTrue); stalledNow && !stalledBefore {
-		s.warning(s.object, "Stalled", "Reconcile", message)
 	}
 }
 

@@ -263,6 +263,7 @@ var _ = Describe("A namespace", func() {
 		Eventually(w.ready("alice")).Should(Equal(isReady))
 		Eventually(w.ready("bob")).Should(Equal(isReady))
 
+		w.stopOperator()
 		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.ns}}
 		Expect(k8s.Delete(ctx(), ns)).To(Succeed()) // terminating: nothing can be created any more
 		for _, o := range []client.Object{
@@ -271,6 +272,7 @@ var _ = Describe("A namespace", func() {
 		} {
 			Expect(k8s.DeleteAllOf(ctx(), o, client.InNamespace(w.ns))).To(Succeed())
 		}
+		w.startOperator()
 		left := func() int {
 			agents, queues, centers := &v1alpha1.AgentList{}, &v1alpha1.QueueList{}, &v1alpha1.ContactCenterList{}
 			for _, list := range []client.ObjectList{agents, queues, centers} {

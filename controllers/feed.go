@@ -66,6 +66,8 @@ type Feed struct {
 	ready       chan struct{}
 	gone        map[objectKey]struct{}
 	own         map[objectKey]string
+	// empty are namespaces that were found deserted.
+	empty map[string]struct{}
 }
 
 type objectKey struct {
@@ -81,6 +83,7 @@ func NewFeed(objects cache.Cache, live client.Reader) *Feed {
 		ready:       make(chan struct{}),
 		gone:        map[objectKey]struct{}{},
 		own:         map[objectKey]string{},
+		empty:       map[string]struct{}{},
 	}
 }
 
@@ -210,6 +213,27 @@ func (f *Feed) everything(namespace string, priority int, agents, queues []strin
 	f.enqueue(kindAgent, namespace, priority, 0, append(d.Agents(), agents...)...)
 }
 
+// deserted says whether a namespace has nobody who needs a telephone system. If so, its centre is looked at again
+// when somebody comes.
+func (f *Feed) deserted(namespace string) bool {
+	f.mu.Lock()
+	f.empty[namespace] = struct{}{} // noted before looking, so that nobody comes in between unseen
+	f.mu.Unlock()
+	counts := f.Directory(namespace).Counts()
+	return counts.Agents+counts.Queues == 0
+}
+
+// populate has the centre of a namespace that was deserted looked at.
+func (f *Feed) populate(namespace string) {
+	f.mu.Lock()
+	_, empty := f.empty[namespace]
+	delete(f.empty, namespace)
+	f.mu.Unlock()
+	if empty {
+		f.enqueue(kindCenter, namespace, priorityEdit, 0, centerName)
+	}
+}
+
 func priorityOf(initial bool, otherwise int) int {
 	if initial {
 		return priorityLow
@@ -236,7 +260,9 @@ func (f *Feed) isOwn(k kind, object client.Object) bool {
 func (f *Feed) agentHandler() toolscache.ResourceEventHandler {
 	return toolscache.ResourceEventHandlerDetailedFuncs{
 		AddFunc: func(obj any, initial bool) {
-			f.setAgent(obj.(*v1alpha1.Agent), priorityOf(initial, priorityNormal), true)
+			agent := obj.(*v1alpha1.Agent)
+			f.setAgent(agent, priorityOf(initial, priorityNormal), true)
+			f.populate(agent.Namespace)
 		},
 		UpdateFunc: func(before, after any) {
 			old, agent := before.(*v1alpha1.Agent), after.(*v1alpha1.Agent)
@@ -386,7 +412,9 @@ func (f *Feed) queueHandler() toolscache.ResourceEventHandler {
 	}
 	return toolscache.ResourceEventHandlerDetailedFuncs{
 		AddFunc: func(obj any, initial bool) {
-			set(obj.(*v1alpha1.Queue), priorityOf(initial, priorityNormal))
+			queue := obj.(*v1alpha1.Queue)
+			set(queue, priorityOf(initial, priorityNormal))
+			f.populate(queue.Namespace)
 		},
 		UpdateFunc: func(_, after any) {
 			queue := after.(*v1alpha1.Queue)

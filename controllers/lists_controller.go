@@ -4,12 +4,9 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync"
-	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -19,34 +16,6 @@ import (
 
 // reportLimit bounds what a report names; the rest is counted.
 const reportLimit = 50
-
-// pace keeps a report that changes all the time, as while thousands of people start, from being written all the time.
-type pace struct {
-	mu   sync.Mutex
-	last map[types.NamespacedName]time.Time
-}
-
-// reportInterval is the least time between two writes of one report.
-const reportInterval = 2 * time.Second
-
-func newPace() *pace { return &pace{last: map[types.NamespacedName]time.Time{}} }
-
-// wait is how long until a report may be written; 0 is now, and counts as written now.
-func (p *pace) wait(key types.NamespacedName) time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if since := time.Since(p.last[key]); since < reportInterval {
-		return reportInterval - since
-	}
-	p.last[key] = time.Now()
-	return 0
-}
-
-func (p *pace) forget(key types.NamespacedName) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.last, key)
-}
 
 // listReconciler reports on Teams or AgentGroups. What they mean for people is each person's own reconcile.
 type listReconciler[T client.Object] struct {
@@ -136,8 +105,11 @@ func (r *listReconciler[T]) Reconcile(ctx context.Context, req ctrl.Request) (ct
 	}
 	before := object.DeepCopyObject().(T)
 	r.fill(object, site)
+	tell := func() ctrl.Result {
+		return r.tell(r.kind, object, *r.parts(before).conditions, *r.parts(object).conditions)
+	}
 	if equality.Semantic.DeepEqual(before, object) {
-		return ctrl.Result{}, nil
+		return tell(), nil
 	}
 	if wait := r.wait(req.NamespacedName); wait > 0 {
 		return retry(wait), nil
@@ -147,8 +119,7 @@ func (r *listReconciler[T]) Reconcile(ctx context.Context, req ctrl.Request) (ct
 		return ctrl.Result{}, ignoreStale(err)
 	}
 	r.feed.wrote(r.kind, object)
-	r.tell(*r.parts(before).conditions, object)
-	return ctrl.Result{}, nil
+	return tell(), nil
 }
 
 // fill writes the status of what the directory knows.
@@ -184,19 +155,4 @@ func missingMessage(r roster.ListReport) string {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	return text
-}
-
-// tell tells the events of what changed.
-func (r *listReconciler[T]) tell(before []metav1.Condition, object T) {
-	after := *r.parts(object).conditions
-	for _, t := range []struct{ condition, status, reason string }{
-		{v1alpha1.ConditionConflicted, "True", "Conflicted"},
-		{v1alpha1.ConditionReferencesResolved, "False", reasonMissingReference},
-		{v1alpha1.ConditionStalled, "True", "Stalled"},
-	} {
-		was, _ := conditionIs(before, t.condition, metav1.ConditionStatus(t.status))
-		if is, message := conditionIs(after, t.condition, metav1.ConditionStatus(t.status)); is && !was {
-			r.warning(object, t.reason, "Reconcile", message)
-		}
-	}
 }

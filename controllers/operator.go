@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -59,7 +58,9 @@ type operator struct {
 	centers  *center.Centers
 	sites    *sites
 	recorder events.EventRecorder
-	options  Options
+	// announced is what events have told.
+	announced *announcements
+	options   Options
 }
 
 // Setup adds Roster's controllers to a manager.
@@ -70,6 +71,7 @@ func Setup(mgr manager.Manager, options Options) error {
 	op := &operator{
 		Client: mgr.GetClient(), live: mgr.GetAPIReader(), feed: NewFeed(mgr.GetCache(), mgr.GetAPIReader()),
 		sites: newSites(), recorder: mgr.GetEventRecorder("roster"), options: options,
+		announced: &announcements{held: map[heldKey]struct{}{}},
 	}
 	op.centers = center.New(options.Open, op.centerChanged, mgr.GetLogger().WithName("center"))
 	if err := mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
@@ -86,7 +88,7 @@ func Setup(mgr manager.Manager, options Options) error {
 		reconciler  reconcile.Reconciler
 	}{
 		{"contactcenter", kindCenter, 4, newCenterReconciler(op)},
-		{"queue", kindQueue, options.QueueConcurrency, &queueReconciler{op}},
+		{"queue", kindQueue, options.QueueConcurrency, &queueReconciler{op, newPace()}},
 		{"agentgroup", kindGroup, 4, newGroupReconciler(op)},
 		{"team", kindTeam, 4, newTeamReconciler(op)},
 		{"agent", kindAgent, options.AgentConcurrency, &agentReconciler{op}},
@@ -114,19 +116,6 @@ func (op *operator) centerChanged(namespace string, status center.Status) {
 		agents, queues = c.RecordedNames()
 	}
 	op.feed.everything(namespace, priorityLow, agents, queues)
-}
-
-// event tells people something about an object.
-func (op *operator) event(object client.Object, eventType, reason, action, message string) {
-	op.recorder.Eventf(object, nil, eventType, reason, action, "%s", clip(message, 1000))
-}
-
-func (op *operator) normal(object client.Object, reason, action, message string) {
-	op.event(object, corev1.EventTypeNormal, reason, action, message)
-}
-
-func (op *operator) warning(object client.Object, reason, action, message string) {
-	op.event(object, corev1.EventTypeWarning, reason, action, message)
 }
 
 // until is how long from now to a moment that was decided on; never zero, which would mean never.

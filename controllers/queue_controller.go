@@ -23,11 +23,14 @@ import (
 // +kubebuilder:rbac:groups=staff.roster.dev,resources=queues/status,verbs=get;update;patch
 
 // queueReconciler makes the telephone system match one queue at a time; its members come with each person.
-type queueReconciler struct{ *operator }
+type queueReconciler struct {
+	*operator
+	*pace
+}
 
 // queueScope is one reconcile of one queue.
 type queueScope struct {
-	*operator
+	*queueReconciler
 	queue  *v1alpha1.Queue
 	before *v1alpha1.QueueStatus
 	site   *site
@@ -52,7 +55,7 @@ func (r *queueReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 		return ctrl.Result{}, err
 	}
 	s := &queueScope{
-		operator: r.operator, queue: queue, before: queue.Status.DeepCopy(),
+		queueReconciler: r, queue: queue, before: queue.Status.DeepCopy(),
 		site: r.sites.get(queue.Namespace), center: r.centers.Get(queue.Namespace),
 		report: r.feed.Directory(queue.Namespace).Queue(queue.Name),
 	}
@@ -160,7 +163,8 @@ func (s *queueScope) reconcileDeletion(ctx context.Context) (ctrl.Result, error)
 	if !controllerutil.ContainsFinalizer(s.queue, v1alpha1.Finalizer) {
 		return ctrl.Result{}, nil
 	}
-	nothingThere := s.site.empty || s.known && !s.registered
+	wasReady, _ := conditionIs(s.before.Conditions, v1alpha1.ConditionReady, metav1.ConditionTrue)
+	nothingThere := s.site.empty && !wasReady || s.known && !s.registered
 	if s.queue.Annotations[v1alpha1.AnnotationAbandon] != "true" && !s.site.abandon && !nothingThere {
 		v, ok := s.writable()
 		if ok {
@@ -230,10 +234,17 @@ func (s *queueScope) reportStatus(ctx context.Context) (ctrl.Result, error) {
 		setOrRemove(c, g, v1alpha1.ConditionConflicted, metav1.ConditionTrue, conflict, text)
 	}
 	s.setStaffed()
-	if err := s.writeStatus(ctx); err != nil {
-		return ctrl.Result{}, ignoreStale(err)
+	if !equality.Semantic.DeepEqual(s.before, &s.queue.Status) {
+		if wait := s.wait(client.ObjectKeyFromObject(s.queue)); wait > 0 && s.before.ObservedGeneration == g && s.committed {
+			return retry(wait), nil
+		}
+		if err := s.writeStatus(ctx); err != nil {
+			return ctrl.Result{}, ignoreStale(err)
+		}
 	}
-	s.tell()
+	if again := s.tell(kindQueue, s.queue, s.before.Conditions, *c); s.result.IsZero() {
+		s.result = again
+	}
 	return s.result, nil
 }
 
@@ -261,19 +272,4 @@ func (s *queueScope) writeStatus(ctx context.Context) error {
 	}
 	s.feed.wrote(kindQueue, s.queue)
 	return nil
-}
-
-// tell tells the events of what changed.
-func (s *queueScope) tell() {
-	for _, t := range []struct{ condition, status, reason string }{
-		{v1alpha1.ConditionConflicted, "True", "Conflicted"},
-		{v1alpha1.ConditionReferencesResolved, "False", reasonMissingReference},
-		{v1alpha1.ConditionStaffed, "False", "BelowMinimum"},
-		{v1alpha1.ConditionStalled, "True", "Stalled"},
-	} {
-		was, _ := conditionIs(s.before.Conditions, t.condition, metav1.ConditionStatus(t.status))
-		if is, message := conditionIs(s.queue.Status.Conditions, t.condition, metav1.ConditionStatus(t.status)); is && !was {
-			s.warning(s.queue, t.reason, "Reconcile", message)
-		}
-	}
 }

@@ -38,6 +38,12 @@ func (s *sites) get(namespace string) *site {
 	return s.byNS[namespace]
 }
 
+func (s *sites) drop(namespace string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.byNS, namespace)
+}
+
 func (s *sites) set(namespace string, next *site) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

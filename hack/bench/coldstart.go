@@ -27,8 +27,9 @@ type coldStart struct {
 	Statements   number `json:"statements"`
 	Transactions number `json:"transactions"`
 	Written      number `json:"rowsWritten"`
-	// CPUSeconds are the manager's.
-	CPUSeconds float64 `json:"cpuSeconds"`
+	// CPUSeconds are what each program used of the processors until all was Ready, and FloorCPUSeconds in the floor.
+	CPUSeconds      processors `json:"cpuSeconds"`
+	FloorCPUSeconds processors `json:"floorCPUSeconds,omitempty"`
 	// SettledKiB and PeakKiB are the manager's memory.
 	SettledKiB float64 `json:"settledKiB,omitempty"`
 	PeakKiB    float64 `json:"peakKiB,omitempty"`
@@ -47,9 +48,10 @@ func coldStarts(ctx context.Context, l *lab, report *report) error {
 			if err != nil {
 				return err
 			}
-			l.say("run %d: %d agents in %.2f s; floor %.2f s (API %.2f, rows %.2f); %.2f API writes per agent; manager used %.2f s of processor",
+			l.say("run %d: %d agents in %.2f s; floor %.2f s (API %.2f, rows %.2f); %.2f API writes per agent",
 				run+1, size, result.Seconds, result.floor(), result.FloorAPISeconds, result.FloorPBXSeconds,
-				result.AgentWrites/float64(size), result.CPUSeconds)
+				result.AgentWrites/float64(size))
+			l.say("       seconds of processor: %s; floor: %s", result.CPUSeconds, result.FloorCPUSeconds)
 			l.say("       manager's requests: %s", result.Requests)
 			report.ColdStarts = append(report.ColdStarts, result)
 		}
@@ -103,7 +105,7 @@ func (s *site) start(ctx context.Context, staff *staff) (*coldStart, error) {
 	if err != nil {
 		return nil, err
 	}
-	cpu, err := s.manager.cpu()
+	cpu, err := processorTimes()
 	if err != nil {
 		return nil, err
 	}
@@ -127,6 +129,10 @@ func (s *site) start(ctx context.Context, staff *staff) (*coldStart, error) {
 	if err != nil {
 		return nil, err
 	}
+	used, err := processorTimes()
+	if err != nil {
+		return nil, err
+	}
 	if end, err = awaitRows(ctx, s.rows, staff, end); err != nil {
 		return nil, err
 	}
@@ -141,16 +147,12 @@ func (s *site) start(ctx context.Context, staff *staff) (*coldStart, error) {
 	if err != nil {
 		return nil, err
 	}
-	used, err := s.manager.cpu()
-	if err != nil {
-		return nil, err
-	}
 	return &coldStart{
 		Agents: staff.agents, Seconds: end.Sub(begin).Seconds(), Memberships: staff.memberships(),
 		Requests: count(requests), AgentWrites: sum(requests, isAgentWrite), Writes: sum(requests, isWrite),
 		SecretReads: sum(requests, isSecretRead),
 		Statements:  after.since(before, statementsMetric), Transactions: after.since(before, transactionsMetric),
-		Written: after.since(before, rowsMetric), CPUSeconds: (used - cpu).Seconds(),
+		Written: after.since(before, rowsMetric), CPUSeconds: used.since(cpu),
 	}, nil
 }
 
@@ -170,6 +172,10 @@ func (l *lab) floorColdStart(ctx context.Context, s *staff, result *coldStart, f
 		return err
 	}
 	defer stopWatch()
+	cpu, err := processorTimes()
+	if err != nil {
+		return err
+	}
 	l.say("floor of %d agents", s.agents)
 	begin := time.Now()
 	if err := createAll(ctx, p.client, l.concurrency, lists); err != nil {
@@ -182,6 +188,11 @@ func (l *lab) floorColdStart(ctx context.Context, s *staff, result *coldStart, f
 	}
 	result.FloorAPISeconds = time.Since(begin).Seconds()
 	took, err := rows.write(ctx, filepath.Join(p.dir, "floor.sqlite3"))
+	if err != nil {
+		return err
+	}
 	result.FloorPBXSeconds = took.Seconds()
+	used, err := processorTimes()
+	result.FloorCPUSeconds = used.since(cpu)
 	return err
 }

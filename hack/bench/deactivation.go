@@ -79,6 +79,7 @@ func (l *lab) measureDeactivations(ctx context.Context) (idle, busy *deactivatio
 	if err != nil {
 		return nil, nil, err
 	}
+	defer all.stop()
 	for len(busy.Sent) < l.samples && !all.complete() {
 		if err := d.sample(ctx, busy, 100*time.Millisecond); err != nil {
 			return nil, nil, err
@@ -171,7 +172,7 @@ func (d *deactivator) awaitRefusal(ctx context.Context, agent string) (time.Time
 	if err != nil {
 		return time.Time{}, err
 	}
-	defer look.Close()
+	defer func() { _ = look.Close() }()
 	for {
 		contacts := 0
 		err := look.QueryRowContext(ctx, agent).Scan(&contacts)

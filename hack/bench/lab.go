@@ -14,7 +14,6 @@ type lab struct {
 	*options
 	dir      string
 	programs map[string]string
-	planes   int
 	start    time.Time
 }
 

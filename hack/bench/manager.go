@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -30,22 +29,23 @@ type managerProcess struct {
 
 // startManager starts a manager. The context that it returns ends when the manager does.
 func (l *lab) startManager(ctx context.Context, p *plane, dataDir string) (*managerProcess, context.Context, error) {
-	port, err := freePort()
+	address, err := freeAddress(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	m := &managerProcess{
 		plane: p, dataDir: dataDir, logPath: filepath.Join(dataDir, "manager.log"),
-		metrics: "127.0.0.1:" + strconv.Itoa(port), exited: make(chan struct{}),
+		metrics: address, exited: make(chan struct{}),
 	}
 	log, err := os.OpenFile(m.logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer log.Close()
-	m.cmd = exec.Command(l.programs["roster"], "manager", "--kubeconfig", p.kubeconfig, "--data-dir", dataDir,
+	m.cmd = exec.CommandContext(ctx, l.programs["roster"], "manager", "--kubeconfig", p.kubeconfig, "--data-dir", dataDir,
 		"--metrics-bind-address", m.metrics, "--agent-concurrency", strconv.Itoa(l.concurrency))
 	m.cmd.Stdout, m.cmd.Stderr = log, log
+	m.cmd.Cancel = func() error { return m.cmd.Process.Signal(syscall.SIGTERM) }
 	m.started = time.Now()
 	if err := m.cmd.Start(); err != nil {
 		return nil, nil, err
@@ -59,13 +59,13 @@ func (l *lab) startManager(ctx context.Context, p *plane, dataDir string) (*mana
 	return m, running, nil
 }
 
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+// freeAddress is a local address that nobody listens on.
+func freeAddress(ctx context.Context) (string, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
-		return 0, err
+		return "", err
 	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
+	return listener.Addr().String(), listener.Close()
 }
 
 // stop ends the manager as Kubernetes does.
@@ -204,28 +204,7 @@ func later(a, b time.Time) time.Time {
 }
 
 // cpu is how much processor time the manager has used.
-func (m *managerProcess) cpu() (time.Duration, error) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", m.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	// The name, in brackets, may hold anything; the fields after it are numbers.
-	_, rest, _ := strings.Cut(string(data), ") ")
-	fields := strings.Fields(rest)
-	if len(fields) < 13 {
-		return 0, io.ErrUnexpectedEOF
-	}
-	const ticksPerSecond = 100
-	total := 0
-	for _, field := range fields[11:13] { // in user mode, in the kernel
-		n, err := strconv.Atoi(field)
-		if err != nil {
-			return 0, err
-		}
-		total += n
-	}
-	return time.Duration(total) * time.Second / ticksPerSecond, nil
-}
+func (m *managerProcess) cpu() (time.Duration, error) { return processorTime(m.cmd.Process.Pid) }
 
 // memory is how much memory the manager has in KiB, and the most that it ever had.
 func (m *managerProcess) memory() (rss, peak float64, err error) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -37,7 +38,7 @@ func startChild(path string, env []string, args ...string) (*child, error) {
 		return nil, err
 	}
 	defer out.Close()
-	c.cmd = exec.Command(path, args...)
+	c.cmd = exec.CommandContext(context.Background(), path, args...) // ended in order by stop
 	c.cmd.Env, c.cmd.Stdout, c.cmd.Stderr, c.cmd.SysProcAttr = env, out, out, ownGroup()
 	if err := c.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", name, err)

@@ -208,7 +208,7 @@ func (q *quickstart) givenCluster(given string) error {
   ****  It installs Roster's CRDs and namespace acme there, and they stay there.
 
 `, config.Host, raw.CurrentContext)
-	q.config = config
+	q.config, q.config.QPS = config, -1
 	return q.refuseSecondManager()
 }
 

@@ -15,7 +15,7 @@ import (
 
 // startManager starts Roster itself. What it says goes to .run/manager.log.
 func (q *quickstart) startManager() error {
-	port, err := freePort()
+	port, err := freePort(q.ctx)
 	if err != nil {
 		return err
 	}
@@ -28,13 +28,12 @@ func (q *quickstart) startManager() error {
 	return err
 }
 
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func freePort(ctx context.Context) (string, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	return l.Addr().String(), l.Close()
 }
 
 // idle says whether the manager has looked at as many people as there are, and has nothing left to do. What objects say

@@ -46,24 +46,23 @@ func startPlane(assets string) (*plane, error) {
 	}
 	etcd := &envtest.Etcd{DataDir: data, StartTimeout: time.Minute, StopTimeout: patience}
 	api := &envtest.APIServer{CertDir: certs, StartTimeout: 2 * time.Minute, StopTimeout: patience}
-	for _, program := range []struct {
-		name string
-		path *string
-		set  func(*os.File)
-	}{
-		{etcdProgram, &etcd.Path, func(f *os.File) { etcd.Out, etcd.Err = f, f }},
-		{apiServerProgram, &api.Path, func(f *os.File) { api.Out, api.Err = f, f }},
-	} {
-		log, err := newLog(program.name)
-		if err != nil {
-			return nil, err
-		}
-		defer log.Close()
-		program.set(log)
-		if *program.path, err = standIn(assets, program.name); err != nil {
-			return nil, err
-		}
+	if etcd.Path, err = standIn(assets, etcdProgram); err != nil {
+		return nil, err
 	}
+	if api.Path, err = standIn(assets, apiServerProgram); err != nil {
+		return nil, err
+	}
+	etcdLog, err := newLog(etcdProgram)
+	if err != nil {
+		return nil, err
+	}
+	defer etcdLog.Close()
+	apiLog, err := newLog(apiServerProgram)
+	if err != nil {
+		return nil, err
+	}
+	defer apiLog.Close()
+	etcd.Out, etcd.Err, api.Out, api.Err = etcdLog, etcdLog, apiLog, apiLog
 	for _, name := range []string{"manager", "kube-controller-manager"} {
 		log, err := newLog(name)
 		if err != nil {

@@ -12,23 +12,26 @@ import (
 // telephonyMetrics sums up what all centres' backends have asked of their databases. A backend that was closed
 // goes on counting: a counter never falls.
 type telephonyMetrics struct {
+	statements, rows, transactions *prometheus.Desc
+
 	mu       sync.Mutex
 	backends []*asterisk.Backend
 }
 
-var (
-	telephonyCounters = func() *telephonyMetrics {
-		m := &telephonyMetrics{}
-		metrics.Registry.MustRegister(m)
-		return m
-	}()
-	statementsTotal = prometheus.NewDesc("roster_telephony_statements_total",
-		"Statements executed on telephone systems' databases, reads and writes.", nil, nil)
-	rowsTotal = prometheus.NewDesc("roster_telephony_rows_total",
-		"Rows inserted, updated or deleted on telephone systems' databases.", nil, nil)
-	transactionsTotal = prometheus.NewDesc("roster_telephony_transactions_total",
-		"Transactions that wrote to telephone systems' databases.", nil, nil)
-)
+var telephonyCounters = newTelephonyMetrics(metrics.Registry)
+
+func newTelephonyMetrics(registry prometheus.Registerer) *telephonyMetrics {
+	m := &telephonyMetrics{
+		statements: prometheus.NewDesc("roster_telephony_statements_total",
+			"Statements executed on telephone systems' databases, reads and writes.", nil, nil),
+		rows: prometheus.NewDesc("roster_telephony_rows_total",
+			"Rows inserted, updated or deleted on telephone systems' databases.", nil, nil),
+		transactions: prometheus.NewDesc("roster_telephony_transactions_total",
+			"Transactions that wrote to telephone systems' databases.", nil, nil),
+	}
+	registry.MustRegister(m)
+	return m
+}
 
 func (m *telephonyMetrics) add(b *asterisk.Backend) {
 	m.mu.Lock()
@@ -38,9 +41,9 @@ func (m *telephonyMetrics) add(b *asterisk.Backend) {
 
 // Describe implements prometheus.Collector.
 func (m *telephonyMetrics) Describe(ch chan<- *prometheus.Desc) {
-	ch <- statementsTotal
-	ch <- rowsTotal
-	ch <- transactionsTotal
+	ch <- m.statements
+	ch <- m.rows
+	ch <- m.transactions
 }
 
 // Collect implements prometheus.Collector.
@@ -55,7 +58,7 @@ func (m *telephonyMetrics) Collect(ch chan<- prometheus.Metric) {
 		sum.Transactions += s.Transactions
 	}
 	for desc, value := range map[*prometheus.Desc]int64{
-		statementsTotal: sum.Statements, rowsTotal: sum.RowsWritten, transactionsTotal: sum.Transactions,
+		m.statements: sum.Statements, m.rows: sum.RowsWritten, m.transactions: sum.Transactions,
 	} {
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(value))
 	}

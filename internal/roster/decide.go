@@ -27,6 +27,8 @@ type Recorded struct {
 	Revoked []Revocation
 	// RequestedAt is when the current or last deactivation was asked for.
 	RequestedAt time.Time
+	// AskedAt is when a deactivation was asked for that could not be carried out yet; zero for none.
+	AskedAt time.Time
 }
 
 // Person is all that a decision about one person rests on.
@@ -66,7 +68,10 @@ func Decide(p *Person, now time.Time) *Effective {
 	out := e.Phase == v1alpha1.PhaseDeactivated
 	e.GoingOut = out && !Out(p.Recorded.Phase)
 	e.ComingBack = !out && Out(p.Recorded.Phase)
-	if out && (e.GoingOut || e.RequestedAt.IsZero()) {
+	switch {
+	case e.GoingOut && !p.Recorded.AskedAt.IsZero():
+		e.RequestedAt = p.Recorded.AskedAt
+	case out && (e.GoingOut || e.RequestedAt.IsZero()):
 		e.RequestedAt = now.UTC().Truncate(time.Second)
 	}
 	if p.Deleted {
