@@ -48,11 +48,13 @@ func coldStarts(ctx context.Context, l *lab, report *report) error {
 			if err != nil {
 				return err
 			}
-			l.say("run %d: %d agents in %.2f s; floor %.2f s (API %.2f, rows %.2f); %.2f API writes per agent",
-				run+1, size, result.Seconds, result.floor(), result.FloorAPISeconds, result.FloorPBXSeconds,
-				result.AgentWrites/float64(size))
-			l.say("       seconds of processor: %s; floor: %s", result.CPUSeconds, result.FloorCPUSeconds)
+			l.say("run %d: %d agents in %.2f s; %.2f API writes per agent; seconds of processor: %s",
+				run+1, size, result.Seconds, result.AgentWrites/float64(size), result.CPUSeconds)
 			l.say("       manager's requests: %s", result.Requests)
+			if l.wants("a") {
+				l.say("       floor %.2f s (API %.2f, rows %.2f); seconds of processor: %s",
+					result.floor(), result.FloorAPISeconds, result.FloorPBXSeconds, result.FloorCPUSeconds)
+			}
 			report.ColdStarts = append(report.ColdStarts, result)
 		}
 	}

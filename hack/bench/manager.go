@@ -105,6 +105,7 @@ func (m *managerProcess) scrape(ctx context.Context) (samples, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.Header.Set("Accept-Encoding", "identity") // to compress them is work for what is measured
 	response, err := http.DefaultClient.Do(r)
 	if err != nil {
 		return nil, err
@@ -151,8 +152,11 @@ func (s samples) since(before samples, name string) number {
 // request, reconciled, or had something to reconcile. A manager that computes is not quiet either, but when it
 // stopped is not seen as exactly.
 func (m *managerProcess) untilQuiet(ctx context.Context, from int64, gap time.Duration) (last time.Time, err error) {
-	const idle = 0.3 // of a processor
-	interval := gap / 20
+	const (
+		idle     = 0.3 // of a processor
+		patience = 5 * time.Minute
+	)
+	interval, start := gap/20, time.Now()
 	last = m.started
 	busy, reconciled := time.Now(), 0.0
 	used, err := m.cpu()
@@ -187,6 +191,9 @@ func (m *managerProcess) untilQuiet(ctx context.Context, from int64, gap time.Du
 		}
 		if now.Sub(later(last, busy)) >= gap {
 			return last, nil
+		}
+		if now.Sub(start) > patience {
+			return last, fmt.Errorf("the manager is not quiet after %s", patience)
 		}
 		select {
 		case <-ctx.Done():

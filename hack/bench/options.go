@@ -65,8 +65,8 @@ func parseOptions(args []string) (*options, error) {
 	}
 	for field := range strings.SplitSeq(agents, ",") {
 		n, err := strconv.Atoi(strings.TrimSpace(field))
-		if err != nil || n < len(groupKinds) {
-			return nil, fmt.Errorf("--agents: %q is not a number of agents, at least %d", field, len(groupKinds))
+		if err != nil || n < groups {
+			return nil, fmt.Errorf("--agents: %q is not a number of agents, at least %d", field, groups)
 		}
 		o.sizes = append(o.sizes, n)
 	}

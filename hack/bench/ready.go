@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -123,11 +124,13 @@ func (r *readiness) follow(stream io.ReadCloser) (all bool) {
 	}
 }
 
-// wait returns when the last agent became Ready. say is told of progress.
+// wait returns when the last agent became Ready, or with an error when none does for long. say is told of progress.
 func (r *readiness) wait(ctx context.Context, say func(ready int)) (time.Time, error) {
+	const patience = 3 * time.Minute
 	defer r.stop()
 	tick := time.NewTicker(10 * time.Second)
 	defer tick.Stop()
+	last, since := 0, time.Now()
 	for {
 		select {
 		case err := <-r.done:
@@ -135,10 +138,16 @@ func (r *readiness) wait(ctx context.Context, say func(ready int)) (time.Time, e
 		case <-ctx.Done():
 			return r.at, context.Cause(ctx)
 		case <-tick.C:
-			r.mu.Lock()
-			n := len(r.ready)
-			r.mu.Unlock()
-			say(n)
+		}
+		r.mu.Lock()
+		n := len(r.ready)
+		r.mu.Unlock()
+		say(n)
+		if n != last {
+			last, since = n, time.Now()
+		}
+		if time.Since(since) > patience {
+			return r.at, fmt.Errorf("only %d of %d agents became Ready", n, r.want)
 		}
 	}
 }

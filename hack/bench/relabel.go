@@ -25,9 +25,6 @@ type relabel struct {
 // relabels measures section d.
 func relabels(ctx context.Context, l *lab, report *report) (err error) {
 	s := &staff{prefix: "agent", agents: l.largest(), crowd: l.largest() / 2, base: 100_000, sharedSecrets: l.sharedSecrets}
-	if s.crowd < s.agents-s.crowd && !groupKinds[0].selects {
-		return errors.New("the large group does not select its people")
-	}
 	site, ctx, err := l.openSite(ctx, s)
 	if err != nil {
 		return err
@@ -41,7 +38,7 @@ func relabels(ctx context.Context, l *lab, report *report) (err error) {
 	}
 	run := 0
 	for i := s.agents - 1; i >= s.crowd && run < l.runs; i-- {
-		if !groupKinds[s.groupOf(i)].selects {
+		if !selects(s.groupOf(i)) {
 			continue // it would stay in the group that names it
 		}
 		result, err := site.relabel(ctx, s, s.agent(i))

@@ -11,6 +11,7 @@ import (
 )
 
 const (
+	groups = 40
 	teams  = 20
 	queues = 50
 	// sharing is how many agents' passwords are in a shared Secret.
@@ -22,19 +23,13 @@ const (
 	membersLimit = 3000
 )
 
-// groupKinds says of each group whether it selects its people or names them.
-var groupKinds = [40]struct{ selects bool }{}
-
-func init() {
-	for i := range groupKinds {
-		groupKinds[i].selects = i%2 == 0
-	}
-}
+// selects says whether a group or team selects its people by label; the others name them.
+func selects(index int) bool { return index%2 == 0 }
 
 // staff is a made-up centre: who is in it, and what is expected of them.
 //
-// Everybody is in one group, one team and five or a few less queues: two through the group, two through the team, one as an
-// individual entry, less what falls together. Every second group and team selects its people, the others name them.
+// Everybody is in one group, one team and up to five queues: two through the group, two through the team and one as
+// an individual entry, less what falls together.
 type staff struct {
 	// prefix of all names.
 	prefix string
@@ -56,15 +51,16 @@ func (s *staff) groupOf(agent int) int {
 		return 0
 	}
 	if s.crowd > 0 {
-		return 1 + agent%(len(groupKinds)-1)
+		return 1 + agent%(groups-1)
 	}
-	return agent % len(groupKinds)
+	return agent % groups
 }
 
-func (s *staff) teamOf(agent int) int  { return agent / len(groupKinds) % teams }
+func (s *staff) teamOf(agent int) int  { return agent / groups % teams }
 func (s *staff) queueOf(agent int) int { return agent % queues }
 
-// queuesOf are the queues that a group or team serves.
+// The queues that a group and a team serve.
+
 func queuesOfGroup(group int) [2]int { return [2]int{group, (group + 17) % queues} }
 func queuesOfTeam(team int) [2]int   { return [2]int{(2*team + 5) % queues, (2*team + 28) % queues} }
 
@@ -135,14 +131,14 @@ func (s *staff) people() []*v1alpha1.Agent {
 // lists are the groups, teams and queues.
 func (s *staff) lists() []client.Object {
 	var list []client.Object
-	for g, kind := range groupKinds {
+	for g := range groups {
 		group := &v1alpha1.AgentGroup{ObjectMeta: meta(s.group(g), nil), Spec: v1alpha1.AgentGroupSpec{Color: "#1F77B4"}}
-		group.Spec.Members, group.Spec.Selector = s.members(kind.selects, groupLabel, s.group(g), g, s.groupOf)
+		group.Spec.Members, group.Spec.Selector = s.members(groupLabel, s.group(g), g, s.groupOf)
 		list = append(list, group)
 	}
 	for t := range teams {
 		team := &v1alpha1.Team{ObjectMeta: meta(s.team(t), nil)}
-		team.Spec.Members, team.Spec.Selector = s.members(t%2 == 0, teamLabel, s.team(t), t, s.teamOf)
+		team.Spec.Members, team.Spec.Selector = s.members(teamLabel, s.team(t), t, s.teamOf)
 		list = append(list, team)
 	}
 	for q := range queues {
@@ -152,14 +148,14 @@ func (s *staff) lists() []client.Object {
 }
 
 // members are those of a list, selected or named.
-func (s *staff) members(selects bool, label, name string, index int, of func(agent int) int) ([]v1alpha1.Member, *v1alpha1.LabelSelector) {
+func (s *staff) members(label, name string, index int, of func(agent int) int) ([]v1alpha1.Member, *v1alpha1.LabelSelector) {
 	var named []v1alpha1.Member
 	for i := range s.agents {
 		if of(i) == index {
 			named = append(named, v1alpha1.Member{Name: v1alpha1.AgentName(s.agent(i))})
 		}
 	}
-	if selects || len(named) > membersLimit {
+	if selects(index) || len(named) > membersLimit {
 		return nil, &v1alpha1.LabelSelector{MatchLabels: map[string]v1alpha1.LabelValue{label: v1alpha1.LabelValue(name)}}
 	}
 	return named, nil
@@ -178,7 +174,7 @@ func (s *staff) queueObject(q int) *v1alpha1.Queue {
 	entry := func(name string, stars int) v1alpha1.QueueEntry {
 		return v1alpha1.QueueEntry{Name: v1alpha1.ObjectName(name), Stars: int32(1 + stars%4)}
 	}
-	for g := range groupKinds {
+	for g := range groups {
 		for _, served := range queuesOfGroup(g) {
 			if served == q {
 				queue.Spec.Groups = append(queue.Spec.Groups, entry(s.group(g), g))

@@ -3,9 +3,10 @@ package cli
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -100,10 +101,6 @@ func RunManager(ctx context.Context, config *rest.Config, o ManagerOptions) erro
 	}
 	ctrl.SetLogger(log)
 	klog.SetLogger(log)
-	if os.Getenv("GOGC") == "" {
-		// The cache of a large centre is read, hardly ever rewritten: a smaller heap is worth the collector's work.
-		debug.SetGCPercent(50)
-	}
 	dataDir, err := filepath.Abs(o.DataDir)
 	if err != nil {
 		return err
@@ -142,11 +139,15 @@ func newManager(config *rest.Config, o ManagerOptions) (manager.Manager, error) 
 			return nil, err
 		}
 	}
+	watching, err := ownConnection(config)
+	if err != nil {
+		return nil, err
+	}
 	consistent := true
 	shutdown := 10 * time.Second
 	mgr, err := ctrl.NewManager(config, manager.Options{
 		Scheme:                        scheme,
-		Cache:                         cache.Options{DefaultTransform: controllers.Slim},
+		Cache:                         cache.Options{DefaultTransform: controllers.Slim, HTTPClient: watching},
 		Client:                        client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: &consistent}},
 		Metrics:                       metricsserver.Options{BindAddress: o.MetricsAddress},
 		HealthProbeBindAddress:        o.HealthAddress,
@@ -163,6 +164,15 @@ func newManager(config *rest.Config, o ManagerOptions) (manager.Manager, error) 
 		return nil, err
 	}
 	return mgr, mgr.AddReadyzCheck("ping", healthz.Ping)
+}
+
+// ownConnection makes an HTTP client that shares its connection with no other of the same configuration. The API
+// server writes a connection's answers one after the other: watches that share one with all requests fall behind by
+// seconds while thousands of objects are written, and are closed for being slow.
+func ownConnection(config *rest.Config) (*http.Client, error) {
+	own := rest.CopyConfig(config)
+	own.Dial = (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+	return rest.HTTPClientFor(own)
 }
 
 func open(namespace string, target center.Target, log logr.Logger) (telephony.Backend, error) {

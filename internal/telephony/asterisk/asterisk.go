@@ -56,6 +56,7 @@ type Backend struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	wake    chan struct{}
+	hurry   chan struct{}
 	stopped chan struct{}
 	loading sync.Mutex
 
@@ -82,7 +83,7 @@ func Open(_ context.Context, config Config) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Backend{config: config, dialect: d, wake: make(chan struct{}, 1), stopped: make(chan struct{})}
+	b := &Backend{config: config, dialect: d, wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), stopped: make(chan struct{})}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	go b.work()
 	return b, nil

@@ -12,8 +12,13 @@ import (
 // maxBatch is the most calls that share a transaction. One that comes while a batch runs waits for it.
 const maxBatch = 256
 
-// gathering is how long a batch waits after one that was shared; a batch itself takes far longer.
-const gathering = 200 * time.Microsecond
+// While calls come in crowds, a batch begins at most every crowdedPause, so that more of them share its statements,
+// or when there are enough. What ends somebody's access waits for nobody, and takes along who is there.
+const (
+	crowdedPause = 40 * time.Millisecond
+	crowd        = 4
+	enough       = 32
+)
 
 // call is one call of the port's that writes. agent and queue are nil where it removes.
 type call struct {
@@ -49,10 +54,11 @@ func (b *Backend) submit(ctx context.Context, c *call) error {
 		return errClosed
 	}
 	b.pending = append(b.pending, c)
+	enough := len(b.pending) >= enough
 	b.mu.Unlock()
-	select {
-	case b.wake <- struct{}{}:
-	default:
+	b.rouse(b.wake)
+	if enough || c.urgent() {
+		b.rouse(b.hurry)
 	}
 	select {
 	case <-c.done:
@@ -68,6 +74,18 @@ func (b *Backend) submit(ctx context.Context, c *call) error {
 		}
 	}
 	return timedOut()
+}
+
+func (b *Backend) rouse(signal chan struct{}) {
+	select {
+	case signal <- struct{}{}:
+	default:
+	}
+}
+
+// urgent calls end access.
+func (c *call) urgent() bool {
+	return c.kind == kindAgent && (c.agent == nil || c.agent.Access == telephony.AccessRefused)
 }
 
 // withdraw takes a call back that no batch has yet.
@@ -105,6 +123,8 @@ func (b *Backend) take() []*call {
 // work runs batches until the backend is closed.
 func (b *Backend) work() {
 	defer close(b.stopped)
+	var began time.Time
+	crowded := false
 	for {
 		select {
 		case <-b.ctx.Done():
@@ -112,14 +132,31 @@ func (b *Backend) work() {
 			return
 		case <-b.wake:
 		}
-		for batch := b.take(); len(batch) > 0 && b.ctx.Err() == nil; batch = b.take() {
-			b.runBatch(batch)
-			if len(batch) > 1 {
-				// Those just answered come back with the next call: let them share the next batch with
-				// those who waited.
-				time.Sleep(gathering)
-			}
+		if wait := crowdedPause - time.Since(began); crowded && wait > 0 {
+			b.pause(wait)
 		}
+		select {
+		case <-b.hurry: // whoever hurried is in the next batch
+		default:
+		}
+		began = time.Now()
+		batch := b.take()
+		crowded = len(batch) >= crowd
+		if len(batch) > 0 {
+			b.runBatch(batch)
+			b.rouse(b.wake) // somebody may have come meanwhile
+		}
+	}
+}
+
+// pause waits, until somebody is in a hurry.
+func (b *Backend) pause(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-b.ctx.Done():
+	case <-b.hurry:
+	case <-timer.C:
 	}
 }
 
