@@ -83,7 +83,20 @@ func (l *lab) newPlane(ctx context.Context) (_ *plane, err error) {
 	if p.client, err = p.newClient(); err != nil {
 		return nil, err
 	}
-	return p, p.client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
+	if err := p.client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}); err != nil {
+		return nil, err
+	}
+	return p, p.settle(ctx)
+}
+
+// settle takes out of the measurements what an API server does once for a new kind: it holds creates back for two
+// seconds after the CRD was established, and makes ready to serve a kind at the first request for it.
+func (p *plane) settle(ctx context.Context) error {
+	if err := sleep(ctx, 3*time.Second); err != nil {
+		return err
+	}
+	_, err := p.listAll(ctx)
+	return err
 }
 
 // newClient is a bare client with a connection of its own.
