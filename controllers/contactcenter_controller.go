@@ -389,7 +389,7 @@ func (s *centerScope) report(ctx context.Context) (ctrl.Result, error) {
 		if status.Counts != nil && *status.Counts == counts {
 			return s.result, nil
 		}
-		if wait := s.wait(client.ObjectKeyFromObject(s.object)); wait > 0 {
+		if wait := s.wait(client.ObjectKeyFromObject(s.object), true); wait > 0 {
 			return retry(wait), nil
 		}
 	}

@@ -130,7 +130,7 @@ func (s feedSource) Start(ctx context.Context, queue workqueue.TypedRateLimiting
 		}
 	}
 	go func() {
-		s.err = s.watch(ctx)
+		s.Feed.err = s.watch(ctx)
 		close(s.ready)
 	}()
 	return nil

@@ -104,14 +104,14 @@ func (r *listReconciler[T]) Reconcile(ctx context.Context, req ctrl.Request) (ct
 		return retry(reportDelay), nil // its ContactCenter is looked at first
 	}
 	before := object.DeepCopyObject().(T)
-	r.fill(object, site)
+	busy := r.fill(object, site)
 	tell := func() ctrl.Result {
 		return r.tell(r.kind, object, *r.parts(before).conditions, *r.parts(object).conditions)
 	}
 	if equality.Semantic.DeepEqual(before, object) {
 		return tell(), nil
 	}
-	if wait := r.wait(req.NamespacedName); wait > 0 {
+	if wait := r.wait(req.NamespacedName, busy); wait > 0 {
 		return retry(wait), nil
 	}
 	if err := r.Status().Update(ctx, object); err != nil {
@@ -122,8 +122,8 @@ func (r *listReconciler[T]) Reconcile(ctx context.Context, req ctrl.Request) (ct
 	return tell(), nil
 }
 
-// fill writes the status of what the directory knows.
-func (r *listReconciler[T]) fill(object T, site *site) {
+// fill writes the status of what the directory knows, and says whether work is under way.
+func (r *listReconciler[T]) fill(object T, site *site) (busy bool) {
 	parts, generation := r.parts(object), object.GetGeneration()
 	report := r.report(object, r.feed.Directory(object.GetNamespace()))
 	members := int32(report.Members)
@@ -146,6 +146,7 @@ func (r *listReconciler[T]) fill(object T, site *site) {
 	}
 	setOrRemove(parts.conditions, generation, v1alpha1.ConditionReferencesResolved, metav1.ConditionFalse, missing, message)
 	v.set(parts.conditions, generation)
+	return !v.ready() && !v.stalled
 }
 
 func missingMessage(r roster.ListReport) string {

@@ -21,22 +21,28 @@ type beat struct {
 }
 
 const (
-	shortestPace = 2 * time.Second
-	longestPace  = 8 * time.Second
+	shortestPace = time.Second
+	longestPace  = 4 * time.Second
+	// busyFactor is how much longer a report waits that will change again in any case.
+	busyFactor = 4
 )
 
 func newPace() *pace { return &pace{last: map[types.NamespacedName]beat{}} }
 
-// wait is how long until a report may be written; 0 is now, and counts as written now.
-func (p *pace) wait(key types.NamespacedName) time.Duration {
+// wait is how long until a report may be written; 0 is now, and counts as written now. A busy report tells of
+// work under way.
+func (p *pace) wait(key types.NamespacedName, busy bool) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	b, now := p.last[key], time.Now()
-	since := now.Sub(b.at)
+	since, distance := now.Sub(b.at), b.wait
+	if busy {
+		distance *= busyFactor
+	}
 	switch {
-	case since < b.wait:
-		return b.wait - since
-	case since > 2*b.wait:
+	case since < distance:
+		return distance - since
+	case since > 2*distance:
 		b.wait = shortestPace
 	default:
 		b.wait = min(2*b.wait, longestPace)

@@ -235,7 +235,7 @@ func (s *queueScope) reportStatus(ctx context.Context) (ctrl.Result, error) {
 	}
 	s.setStaffed()
 	if !equality.Semantic.DeepEqual(s.before, &s.queue.Status) {
-		if wait := s.wait(client.ObjectKeyFromObject(s.queue)); wait > 0 && s.before.ObservedGeneration == g && s.committed {
+		if wait := s.wait(client.ObjectKeyFromObject(s.queue), missing != ""); wait > 0 && s.before.ObservedGeneration == g && s.committed {
 			return retry(wait), nil
 		}
 		if err := s.writeStatus(ctx); err != nil {

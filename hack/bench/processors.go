@@ -84,13 +84,20 @@ func (p processors) since(before processors) processors {
 	return grown
 }
 
+// total is the sum over all programs.
+func (p processors) total() float64 {
+	sum := 0.0
+	for _, s := range p {
+		sum += s
+	}
+	return sum
+}
+
 func (p processors) String() string {
 	var parts []string
-	total := 0.0
 	for name, s := range p {
 		parts = append(parts, fmt.Sprintf("%s %.2f", name, s))
-		total += s
 	}
 	slices.Sort(parts)
-	return fmt.Sprintf("%.2f (%s)", total, strings.Join(parts, ", "))
+	return fmt.Sprintf("%.2f (%s)", p.total(), strings.Join(parts, ", "))
 }

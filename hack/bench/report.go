@@ -108,6 +108,11 @@ func (r *report) coldStartLines(size int) []line {
 			Section: "a", What: "cold start of " + agents, Measured: seconds(of(func(c *coldStart) float64 { return c.Seconds })),
 			Floor: seconds(of((*coldStart).floor)), Ratio: times(ratio), Target: "≤ 1.4 × floor",
 		}, ratio, 1.4),
+		{
+			Section: "a", What: "— processor time of all programs", Measured: seconds(of(func(c *coldStart) float64 { return c.CPUSeconds.total() })),
+			Floor: seconds(of(func(c *coldStart) float64 { return c.FloorCPUSeconds.total() })),
+			Ratio: times(of(func(c *coldStart) float64 { return c.CPUSeconds.total() / c.FloorCPUSeconds.total() })),
+		},
 		judged(line{
 			Section: "a", What: "— API writes to an agent", Measured: decimal(writes), Floor: "2", Ratio: times(writes / 2), Target: "≤ 2",
 		}, writes, 2),

@@ -240,7 +240,7 @@ func (s *session) try(ctx context.Context, center string, batch []*call, write b
 	if err != nil {
 		return err
 	}
-	defer raw.Close()
+	defer func() { _ = raw.Close() }()
 	if err := s.dialect.begin(ctx, raw, write); err != nil {
 		return err
 	}

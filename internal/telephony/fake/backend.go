@@ -380,7 +380,7 @@ func (c *change) member(reg *agent, m telephony.Membership) bool {
 	have := c.members[iface][m.Queue]
 	reason := c.want.PauseReason
 	want := &Member{Interface: iface, Name: c.want.Name, Penalty: m.Penalty}
-	own := false
+	var own bool
 	if have == nil {
 		want.Paused, want.Reason = reason != "", reason
 		own = want.Paused

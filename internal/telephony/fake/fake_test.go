@@ -1,6 +1,7 @@
 package fake_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -112,7 +113,7 @@ func TestControls(t *testing.T) {
 	b := fake.New("acme")
 	failure := telephony.Errorf(telephony.Refused, nil, "no")
 	b.NextError("Ping", failure)
-	if err := b.Ping(t.Context()); err != failure {
+	if err := b.Ping(t.Context()); !errors.Is(err, failure) {
 		t.Errorf("got %v", err)
 	}
 	if err := b.Ping(t.Context()); err != nil {

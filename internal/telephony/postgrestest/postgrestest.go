@@ -91,7 +91,7 @@ func (c *Cluster) Database(t testing.TB) string {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if _, err := db.Exec("CREATE DATABASE " + name); err != nil {
+	if _, err := db.ExecContext(t.Context(), "CREATE DATABASE " + name); err != nil {
 		t.Fatal(err)
 	}
 	return c.DSN(name)
@@ -124,11 +124,11 @@ func start() (*Cluster, error) {
 	}
 	initdb := c.command("initdb", "-D", c.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
 	if out, err := initdb.CombinedOutput(); err != nil {
-		os.RemoveAll(c.folder)
+		_ = os.RemoveAll(c.folder)
 		return nil, fmt.Errorf("initdb: %w: %s", err, out)
 	}
 	if err := c.serve(); err != nil {
-		os.RemoveAll(c.folder)
+		_ = os.RemoveAll(c.folder)
 		return nil, err
 	}
 	return c, nil
@@ -171,7 +171,7 @@ func unprivileged() (*syscall.Credential, error) {
 }
 
 func (c *Cluster) command(name string, args ...string) *exec.Cmd {
-	cmd := exec.Command(filepath.Join(c.bin, name), args...)
+	cmd := exec.CommandContext(context.Background(), filepath.Join(c.bin, name), args...)
 	cmd.Dir = c.folder
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "HOME=" + c.folder}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.credential, Setpgid: true, Pdeathsig: syscall.SIGQUIT}
@@ -181,7 +181,7 @@ func (c *Cluster) command(name string, args ...string) *exec.Cmd {
 // serve starts the server and waits until it answers.
 func (c *Cluster) serve() error {
 	if c.port == 0 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 		if err != nil {
 			return err
 		}
