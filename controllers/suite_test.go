@@ -32,6 +32,7 @@ import (
 	"roster.dev/roster/internal/center"
 	"roster.dev/roster/internal/telephony"
 	"roster.dev/roster/internal/telephony/asterisk"
+	"roster.dev/roster/internal/telephony/postgrestest"
 
 	_ "modernc.org/sqlite"
 )
@@ -43,6 +44,8 @@ var (
 	k8s         client.Client
 	namespaces  atomic.Int64
 )
+
+func TestMain(m *testing.M) { postgrestest.Main(m) }
 
 func TestControllers(t *testing.T) {
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
