@@ -2,15 +2,15 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
-	ctrl "sigs.k8s.io/controller-runtime"
 )
 
-// Run carries out a command line and returns the process's exit code.
-func Run(version string, args []string) int {
+// Run carries out a command line until ctx ends and returns the process's exit code.
+func Run(ctx context.Context, version string, args []string) int {
 	root := &cobra.Command{
 		Use:   "roster",
 		Short: "GitOps for contact-centre staff",
@@ -22,7 +22,7 @@ func Run(version string, args []string) int {
 	}
 	root.AddCommand(newManagerCommand(version))
 	root.SetArgs(args)
-	if err := root.ExecuteContext(ctrl.SetupSignalHandler()); err != nil {
+	if err := root.ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "roster:", err)
 		return 1
 	}
