@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"slices"
 	"unique"
 
 	"roster.dev/roster/api/v1alpha1"
@@ -11,6 +12,17 @@ func intern[S ~string](s *S) {
 	if *s != "" {
 		*s = S(unique.Make(string(*s)).Value())
 	}
+}
+
+// voiceOnly is by far the most frequent list of channels. Cached objects are never changed, so one will do.
+var voiceOnly = []v1alpha1.Channel{v1alpha1.ChannelVoice}
+
+// fit is the list without the room to grow that decoding leaves.
+func fit[T any](list []T) []T {
+	if cap(list) == len(list) {
+		return list
+	}
+	return append(make([]T, 0, len(list)), list...)
 }
 
 // internAgent shares the strings that repeat from person to person.
@@ -42,16 +54,19 @@ func internAgent(a *v1alpha1.Agent) {
 	for i := range s.Teams {
 		intern(&s.Teams[i])
 	}
+	s.Queues = fit(s.Queues)
 	for i := range s.Queues {
 		q := &s.Queues[i]
 		intern(&q.Name)
-		for j := range q.Channels {
-			intern(&q.Channels[j])
+		if slices.Equal(q.Channels, voiceOnly) {
+			q.Channels = voiceOnly
 		}
+		q.Via = fit(q.Via)
 		for j := range q.Via {
 			intern(&q.Via[j])
 		}
 	}
+	s.History, s.Conditions = fit(s.History), fit(s.Conditions)
 	for i := range s.History {
 		h := &s.History[i]
 		intern(&h.Type)

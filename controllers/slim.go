@@ -23,8 +23,15 @@ func Slim(obj any) (any, error) {
 	object.SetManagedFields(nil)
 	delete(object.GetAnnotations(), lastApplied)
 	switch o := obj.(type) {
-	case *metav1.PartialObjectMetadata:
-		o.Annotations = nil
+	case *metav1.PartialObjectMetadata: // of a Secret: its version, and whether Roster made it
+		owner, ours := o.Labels[v1alpha1.LabelAgent]
+		o.Annotations, o.Labels, o.Finalizers = nil, nil, nil
+		if ours {
+			o.Labels = map[string]string{v1alpha1.LabelAgent: owner}
+		}
+		intern(&o.Kind)
+		intern(&o.APIVersion)
+		intern(&o.Namespace)
 	case *v1alpha1.Agent:
 		internAgent(o)
 	}
