@@ -2,15 +2,12 @@ package controllers
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"roster.dev/roster/api/v1alpha1"
 	"roster.dev/roster/internal/center"
@@ -77,7 +74,7 @@ func (r *agentReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 	if !agent.DeletionTimestamp.IsZero() {
 		return s.reconcileDeletion(ctx)
 	}
-	for _, phase := range []func(context.Context) error{s.ensureFinalizer, s.ensureCredentials, s.apply} {
+	for _, phase := range []func(context.Context) error{s.hold, s.ensureCredentials, s.apply} {
 		if err := phase(ctx); err != nil {
 			return ctrl.Result{}, err
 		}
@@ -203,15 +200,7 @@ func (s *agentScope) missingBackups() []string {
 }
 
 // writable says whether anything may be written for the person, and else why not.
-func (s *agentScope) writable() (verdict, bool) {
-	if !s.site.gate.ready() {
-		return s.site.gate, false
-	}
-	if s.center == nil || !s.known {
-		return reconciling(reasonUnreachable, connectionMessage(s.center)), false
-	}
-	return verdict{}, true
-}
+func (s *agentScope) writable() (verdict, bool) { return s.site.writable(s.center, s.known) }
 
 // connecting says whether a first connection is under way; whatever becomes of it brings everybody back.
 func connecting(c *center.Center) bool {
@@ -228,24 +217,21 @@ func connectionMessage(c *center.Center) string {
 	return "the telephone system is being connected"
 }
 
-// ensureFinalizer makes sure that nothing is written for a person who could vanish without a trace.
-func (s *agentScope) ensureFinalizer(ctx context.Context) error {
-	if _, ok := s.writable(); !ok || controllerutil.ContainsFinalizer(s.agent, v1alpha1.Finalizer) {
+func (s *agentScope) hold(ctx context.Context) error {
+	if _, ok := s.writable(); !ok {
 		return nil
 	}
-	patch := client.MergeFromWithOptions(s.agent.DeepCopy(), client.MergeFromWithOptimisticLock{})
-	controllerutil.AddFinalizer(s.agent, v1alpha1.Finalizer)
-	return s.Patch(ctx, s.agent, patch)
+	return s.ensureFinalizer(ctx, s.agent)
 }
 
 // reconcileDeletion takes the person out: access first, then every row, then the finalizer.
 func (s *agentScope) reconcileDeletion(ctx context.Context) (ctrl.Result, error) {
-	if !controllerutil.ContainsFinalizer(s.agent, v1alpha1.Finalizer) {
+	if !held(s.agent) {
 		return ctrl.Result{}, nil
 	}
 	// A status that tells of a phase was written after rows were.
 	nothingThere := s.site.empty && s.before.Phase == "" || s.known && !s.registered
-	if s.agent.Annotations[v1alpha1.AnnotationAbandon] != "true" && !s.site.abandon && !nothingThere {
+	if !nothingThere && !s.site.abandoned(s.agent) {
 		if v, ok := s.writable(); !ok {
 			return s.awaitTelephony(ctx, v)
 		}
@@ -259,17 +245,12 @@ func (s *agentScope) reconcileDeletion(ctx context.Context) (ctrl.Result, error)
 			return s.awaitTelephony(ctx, verdictOf(err))
 		}
 	}
-	patch := client.MergeFromWithOptions(s.agent.DeepCopy(), client.MergeFromWithOptimisticLock{})
-	controllerutil.RemoveFinalizer(s.agent, v1alpha1.Finalizer)
-	return ctrl.Result{}, ignoreStale(s.Patch(ctx, s.agent, patch))
+	return ctrl.Result{}, s.release(ctx, s.agent)
 }
 
-// awaitTelephony says on a person who cannot be let go what is awaited, and what lets go without it.
+// awaitTelephony says on a person who cannot be let go what is awaited.
 func (s *agentScope) awaitTelephony(ctx context.Context, v verdict) (ctrl.Result, error) {
-	v.message = fmt.Sprintf("deletion waits for the telephone system: %s; annotate %s=true to leave its rows behind",
-		v.message, v1alpha1.AnnotationAbandon)
-	v.reason = reasonAwaitingTelephony
-	v.set(&s.agent.Status.Conditions, s.agent.Generation)
+	awaiting(v).set(&s.agent.Status.Conditions, s.agent.Generation)
 	return retry(retryRefused), s.writeStatus(ctx)
 }
 

@@ -15,7 +15,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"roster.dev/roster/api/v1alpha1"
 	"roster.dev/roster/internal/center"
@@ -78,8 +77,10 @@ func (r *centerReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 		if done, err := s.letGo(ctx); done || err != nil {
 			return ctrl.Result{}, err
 		}
-	} else if err := s.ensureFinalizer(ctx); err != nil {
-		return ctrl.Result{}, err
+	} else if s.object != nil {
+		if err := s.ensureFinalizer(ctx, s.object); err != nil {
+			return ctrl.Result{}, err
+		}
 	}
 	wait, err := s.connect(ctx)
 	if err != nil {
@@ -92,18 +93,9 @@ func (r *centerReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 	return s.report(ctx)
 }
 
-func (s *centerScope) ensureFinalizer(ctx context.Context) error {
-	if s.object == nil || controllerutil.ContainsFinalizer(s.object, v1alpha1.Finalizer) {
-		return nil
-	}
-	patch := client.MergeFromWithOptions(s.object.DeepCopy(), client.MergeFromWithOptimisticLock{})
-	controllerutil.AddFinalizer(s.object, v1alpha1.Finalizer)
-	return s.Patch(ctx, s.object, patch)
-}
-
 // letGo removes the finalizer when nobody needs the centre any more.
 func (s *centerScope) letGo(ctx context.Context) (done bool, err error) {
-	if !controllerutil.ContainsFinalizer(s.object, v1alpha1.Finalizer) {
+	if !held(s.object) {
 		return true, nil
 	}
 	if s.object.Annotations[v1alpha1.AnnotationAbandon] == "true" {
@@ -120,9 +112,7 @@ func (s *centerScope) letGo(ctx context.Context) (done bool, err error) {
 	if err := s.bindings.remove(ctx, s.operator, s.namespace); err != nil {
 		return false, err
 	}
-	patch := client.MergeFromWithOptions(s.object.DeepCopy(), client.MergeFromWithOptimisticLock{})
-	controllerutil.RemoveFinalizer(s.object, v1alpha1.Finalizer)
-	return true, ignoreStale(s.Patch(ctx, s.object, patch))
+	return true, s.release(ctx, s.object)
 }
 
 // needed says whether an Agent or Queue is left that has something on the telephone system.
@@ -132,7 +122,7 @@ func (s *centerScope) needed(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	for i := range agents.Items {
-		if controllerutil.ContainsFinalizer(&agents.Items[i], v1alpha1.Finalizer) {
+		if held(&agents.Items[i]) {
 			return true, nil
 		}
 	}
@@ -140,7 +130,7 @@ func (s *centerScope) needed(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	for i := range queues.Items {
-		if controllerutil.ContainsFinalizer(&queues.Items[i], v1alpha1.Finalizer) {
+		if held(&queues.Items[i]) {
 			return true, nil
 		}
 	}

@@ -11,7 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"roster.dev/roster/api/v1alpha1"
 	"roster.dev/roster/internal/center"
@@ -68,7 +67,7 @@ func (r *queueReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 	if !queue.DeletionTimestamp.IsZero() {
 		return s.reconcileDeletion(ctx)
 	}
-	for _, phase := range []func(context.Context) error{s.ensureFinalizer, s.apply} {
+	for _, phase := range []func(context.Context) error{s.hold, s.apply} {
 		if err := phase(ctx); err != nil {
 			return ctrl.Result{}, err
 		}
@@ -78,13 +77,7 @@ func (r *queueReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 
 // writable says whether anything may be written for the queue, and else why not.
 func (s *queueScope) writable() (verdict, bool) {
-	if !s.site.gate.ready() {
-		return s.site.gate, false
-	}
-	if s.center == nil || !s.known {
-		return reconciling(reasonUnreachable, connectionMessage(s.center)), false
-	}
-	return verdict{}, true
+	return s.site.writable(s.center, s.known)
 }
 
 // observed is a queue of which Roster writes nothing.
@@ -92,13 +85,11 @@ func (s *queueScope) observed() bool {
 	return s.queue.Spec.Membership == v1alpha1.MembershipObserve
 }
 
-func (s *queueScope) ensureFinalizer(ctx context.Context) error {
-	if _, ok := s.writable(); !ok || controllerutil.ContainsFinalizer(s.queue, v1alpha1.Finalizer) {
+func (s *queueScope) hold(ctx context.Context) error {
+	if _, ok := s.writable(); !ok {
 		return nil
 	}
-	patch := client.MergeFromWithOptions(s.queue.DeepCopy(), client.MergeFromWithOptimisticLock{})
-	controllerutil.AddFinalizer(s.queue, v1alpha1.Finalizer)
-	return s.Patch(ctx, s.queue, patch)
+	return s.ensureFinalizer(ctx, s.queue)
 }
 
 // apply makes the telephone system match the queue, if it does not already.
@@ -160,12 +151,12 @@ func orZero(n *int32) int {
 
 // reconcileDeletion takes the queue and its memberships out, then lets go.
 func (s *queueScope) reconcileDeletion(ctx context.Context) (ctrl.Result, error) {
-	if !controllerutil.ContainsFinalizer(s.queue, v1alpha1.Finalizer) {
+	if !held(s.queue) {
 		return ctrl.Result{}, nil
 	}
 	wasReady, _ := conditionIs(s.before.Conditions, v1alpha1.ConditionReady, metav1.ConditionTrue)
 	nothingThere := s.site.empty && !wasReady || s.known && !s.registered
-	if s.queue.Annotations[v1alpha1.AnnotationAbandon] != "true" && !s.site.abandon && !nothingThere {
+	if !nothingThere && !s.site.abandoned(s.queue) {
 		v, ok := s.writable()
 		if ok {
 			if err := s.center.RemoveQueue(ctx, s.queue.Name); err != nil {
@@ -173,17 +164,11 @@ func (s *queueScope) reconcileDeletion(ctx context.Context) (ctrl.Result, error)
 			}
 		}
 		if !ok {
-			s.verdict = v
-			s.verdict.reason = reasonAwaitingTelephony
-			s.verdict.message = fmt.Sprintf("deletion waits for the telephone system: %s; annotate %s=true to leave its rows behind",
-				v.message, v1alpha1.AnnotationAbandon)
-			s.verdict.set(&s.queue.Status.Conditions, s.queue.Generation)
+			awaiting(v).set(&s.queue.Status.Conditions, s.queue.Generation)
 			return retry(retryRefused), s.writeStatus(ctx)
 		}
 	}
-	patch := client.MergeFromWithOptions(s.queue.DeepCopy(), client.MergeFromWithOptimisticLock{})
-	controllerutil.RemoveFinalizer(s.queue, v1alpha1.Finalizer)
-	return ctrl.Result{}, ignoreStale(s.Patch(ctx, s.queue, patch))
+	return ctrl.Result{}, s.release(ctx, s.queue)
 }
 
 // reconcileVanished takes out what is recorded of a queue whose object is gone, finalizer or not.

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"roster.dev/roster/api/v1alpha1"
+	"roster.dev/roster/internal/center"
 	"roster.dev/roster/internal/telephony"
 )
 
@@ -21,6 +22,17 @@ type site struct {
 	settings       *telephony.Settings
 	onReactivation v1alpha1.OnReactivation
 	passwordPolicy *v1alpha1.PasswordPolicy
+}
+
+// writable says whether anything may be written there, and else why not. known is a centre whose records were read.
+func (s *site) writable(c *center.Center, known bool) (verdict, bool) {
+	if !s.gate.ready() {
+		return s.gate, false
+	}
+	if c == nil || !known {
+		return reconciling(reasonUnreachable, connectionMessage(c)), false
+	}
+	return verdict{}, true
 }
 
 // sites keeps one site a namespace.
