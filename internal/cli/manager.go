@@ -91,6 +91,9 @@ func (o *ManagerOptions) restConfig(version string) (*rest.Config, error) {
 	return config, nil
 }
 
+// settled is when a manager has filled its caches, large centres included.
+const settled = 30 * time.Second
+
 // RunManager runs the operator until ctx ends.
 func RunManager(ctx context.Context, config *rest.Config, o ManagerOptions) error {
 	if o.EmbeddedDefault != "on" && o.EmbeddedDefault != "off" {
@@ -103,8 +106,9 @@ func RunManager(ctx context.Context, config *rest.Config, o ManagerOptions) erro
 	ctrl.SetLogger(log)
 	klog.SetLogger(log)
 	if os.Getenv("GOGC") == "" {
-		// The cache of a large centre is read and hardly ever rewritten: a smaller heap is worth the collector's work.
-		debug.SetGCPercent(50)
+		// The cache of a large centre is read and hardly ever rewritten: once it is filled, a smaller heap is worth
+		// the collector's work.
+		defer time.AfterFunc(settled, func() { debug.SetGCPercent(50) }).Stop()
 	}
 	dataDir, err := filepath.Abs(o.DataDir)
 	if err != nil {
