@@ -16,6 +16,17 @@ const (
 	// another. The value is the new database's identity as the Stalled condition prints it.
 	AnnotationSwitchBackend = "staff.roster.dev/switch-backend"
 
+	// AnnotationLogoutAt on an Agent is an order to end the registrations of the person's phone once; it may register
+	// again. The value of this and of the orders below is an RFC 3339 time, optionally a space and a reason.
+	AnnotationLogoutAt = "staff.roster.dev/logout-at"
+	// AnnotationPauseAt on an Agent is an order to pause the person in every voice queue once. The pause is theirs
+	// from then on.
+	AnnotationPauseAt = "staff.roster.dev/pause-at"
+	// AnnotationUnpauseAt on an Agent is an order to lift every pause of the person once, whoever set it.
+	AnnotationUnpauseAt = "staff.roster.dev/unpause-at"
+	// AnnotationReconcileAt on an Agent is an order to look at the person once more.
+	AnnotationReconcileAt = "staff.roster.dev/reconcile-at"
+
 	// LabelAgent on a Secret names the Agent that Roster made it for.
 	LabelAgent = "staff.roster.dev/agent"
 )
@@ -225,6 +236,13 @@ const (
 	ConditionOffline = "Offline"
 	// ConditionConnected says whether the ContactCenter's telephone system can be reached.
 	ConditionConnected = "Connected"
+	// ConditionServersConnected is False while one of the ContactCenter's Asterisk servers cannot be reached.
+	ConditionServersConnected = "ServersConnected"
+	// ConditionMonitoringComplete is False while a person is in more teams than the labels that say who may listen
+	// to whom have room for.
+	ConditionMonitoringComplete = "MonitoringComplete"
+	// ConditionOrdersValid is False while a one-shot order's annotation cannot be read.
+	ConditionOrdersValid = "OrdersValid"
 	// ConditionStaffed is False when fewer people than minimumStaff serve a queue.
 	ConditionStaffed = "Staffed"
 )

@@ -33,6 +33,8 @@ type Recorded struct {
 
 // Person is all that a decision about one person rests on.
 type Person struct {
+	// Center is the name of the person's contact centre.
+	Center   string
 	Spec     *v1alpha1.AgentSpec
 	Deleted  bool
 	Declared Declared
@@ -53,6 +55,10 @@ type Effective struct {
 	Extension string
 	// PauseReason is not empty while Roster pauses the person.
 	PauseReason string
+	// SpyGroups and Monitors are the labels of the person's calls and of those that they may hear: see the functions.
+	SpyGroups, Monitors string
+	// UnmonitoredTeams is for how many of Teams there was no room in one of them.
+	UnmonitoredTeams int
 	// RequestedAt is when the current or last deactivation was asked for.
 	RequestedAt time.Time
 	// GoingOut and ComingBack are true in the decision that turns the person's standing.
@@ -111,6 +117,10 @@ func Decide(p *Person, now time.Time) *Effective {
 	if p.Spec.Endpoint != nil && p.Declared.ExtensionTakenBy == "" {
 		e.Extension = string(p.Spec.Endpoint.Extension)
 	}
+	var carried, heard int
+	e.SpyGroups, carried = SpyGroups(p.Center, p.Spec.Role, e.Teams)
+	e.Monitors, heard = Monitors(p.Center, p.Spec.Role, e.Teams)
+	e.UnmonitoredTeams = max(carried, heard)
 	if p.Spec.License == v1alpha1.LicenseNone {
 		return e
 	}

@@ -30,3 +30,11 @@ func (d *Directory) GroupColor(name string) string {
 	}
 	return ""
 }
+
+// Authoritative says whether the centre knows a queue and has members taken out of it that nobody declared.
+func (d *Directory) Authoritative(name string) bool {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	q := d.queues[name]
+	return q != nil && q.Strict
+}

@@ -15,6 +15,7 @@ type QueueView struct {
 	Competency  bool
 	Observed    bool
 	Foreign     bool // the name belongs to somebody else on the telephone system
+	Strict      bool // members that nobody declared are taken out
 	Opens       time.Time
 	Closes      time.Time
 	MinimumSize int
@@ -30,6 +31,7 @@ func ViewQueue(queue *v1alpha1.Queue) *QueueView {
 		Channels:   spec.Channels,
 		Competency: spec.Competency == v1alpha1.CompetencyEnabled,
 		Observed:   spec.Membership == v1alpha1.MembershipObserve,
+		Strict:     spec.Membership == v1alpha1.MembershipAuthoritative || spec.Membership == "",
 		agents:     entriesByName(spec.Agents),
 		groups:     entriesByName(spec.Groups),
 		teams:      entriesByName(spec.Teams),
@@ -55,6 +57,9 @@ func ViewQueue(queue *v1alpha1.Queue) *QueueView {
 	}
 	return v
 }
+
+// Voice says whether the queue has a place on the telephone system.
+func (q *QueueView) Voice() bool { return slices.Contains(q.Channels, v1alpha1.ChannelVoice) }
 
 // ReasonNameTaken is the reason of a Conflicted condition whose name belongs to somebody else on the telephone system.
 const ReasonNameTaken = "NameTaken"
