@@ -40,6 +40,15 @@ type agentScope struct {
 	recorded  roster.Recorded
 	declared  roster.Declared
 	effective *roster.Effective
+	// suspect says that somebody else changed the person's rows.
+	suspect bool
+	// orders that are due, what is wrong with those that cannot be read.
+	orders        []roster.Order
+	invalidOrders []string
+	// unwatched are the servers that cannot say whether a person who was put out is offline.
+	unwatched []string
+	// draining says what keeps such a person connected; empty for nothing.
+	draining string
 	// credentials that the phone's rows need.
 	credentials credentials
 	desired     *telephony.Agent
@@ -97,6 +106,7 @@ func (r *agentReconciler) scope(agent *v1alpha1.Agent) *agentScope {
 	s.declared.ExtensionTakenBy = directory.ExtensionTakenBy(agent)
 	if s.center != nil {
 		s.record, s.registered, s.known = s.center.Recorded(agent.Name)
+		s.suspect = s.center.IsSuspect(agent.Name)
 	}
 	s.recorded = recordedOf(&agent.Status)
 	if s.registered {
@@ -172,16 +182,31 @@ func (s *agentScope) confirmGone(ctx context.Context) (bool, error) {
 // decide applies the rules and notes what they say about the person's claims.
 func (s *agentScope) decide() {
 	s.effective = roster.Decide(&roster.Person{
-		Spec: &s.agent.Spec, Deleted: !s.agent.DeletionTimestamp.IsZero(),
+		Center: s.agent.Namespace, Spec: &s.agent.Spec, Deleted: !s.agent.DeletionTimestamp.IsZero(),
 		Declared: s.declared, Recorded: s.recorded, OnReactivation: s.site.onReactivation,
 	}, s.now)
 	if missing := s.missingBackups(); len(missing) > 0 {
 		s.missing = "waits for Agents that do not exist: " + enumerate("", missing)
 		s.verdict = reconciling(reasonMissingReference, s.missing)
 	}
-	if !s.effective.Next.IsZero() {
-		s.result.RequeueAfter = until(s.now, s.effective.Next)
+	next := s.readOrders()
+	if e := s.effective.Next; !e.IsZero() && (next.IsZero() || e.Before(next)) {
+		next = e
 	}
+	if !next.IsZero() {
+		s.result.RequeueAfter = until(s.now, next)
+	}
+}
+
+// readOrders finds the one-shot orders that are due, and returns when another will be.
+func (s *agentScope) readOrders() (next time.Time) {
+	s.orders, next, s.invalidOrders = roster.Orders(s.agent.Annotations, s.record.Handled, s.agent.CreationTimestamp.Time, s.now)
+	for i := range s.orders {
+		o := &s.orders[i]
+		// The telephone system's tables know better, unless they were lost.
+		o.Skip = o.Skip || string(s.before.Handled[o.Kind]) == o.Value
+	}
+	return next
 }
 
 // missingBackups are the people who are to cover a leave that has not ended, and do not exist.
@@ -238,13 +263,19 @@ func (s *agentScope) reconcileDeletion(ctx context.Context) (ctrl.Result, error)
 		if err := s.apply(ctx); err != nil {
 			return ctrl.Result{}, err
 		}
-		if !s.committed {
+		switch {
+		case !s.committed:
 			return s.awaitTelephony(ctx, s.verdict)
+		case s.draining != "":
+			return s.report(ctx)
 		}
-		if err := s.center.RemoveAgent(ctx, s.agent.Name, s.now); err != nil {
+		queues, err := s.center.RemoveAgent(ctx, s.agent.Name, s.now)
+		if err != nil {
 			return s.awaitTelephony(ctx, verdictOf(err))
 		}
+		s.fleet.Refresh(s.agent.Namespace, s.agent.Name, queues...)
 	}
+	s.leaving.set(s.agent.Namespace, s.agent.Name, false)
 	return ctrl.Result{}, s.release(ctx, s.agent)
 }
 
@@ -266,9 +297,12 @@ func (r *agentReconciler) reconcileVanished(ctx context.Context, key types.Names
 	if gone, err := r.feed.isGone(ctx, kindAgent, key.Namespace, key.Name); err != nil || !gone {
 		return retry(time.Second), err
 	}
-	if err := c.RemoveAgent(ctx, key.Name, r.options.Now()); err != nil {
+	queues, err := c.RemoveAgent(ctx, key.Name, r.options.Now())
+	if err != nil {
 		return afterFailure(err)
 	}
+	r.fleet.Refresh(key.Namespace, key.Name, queues...)
+	r.leaving.set(key.Namespace, key.Name, false)
 	return ctrl.Result{}, nil
 }
 

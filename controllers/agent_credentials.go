@@ -32,7 +32,7 @@ type credentials struct {
 	rejected bool
 }
 
-const passwordKey = "password"
+const passwordKey = roster.PasswordKey
 
 // secretUse is one value that comes from a Secret.
 type secretUse struct {
@@ -57,12 +57,13 @@ func (s *agentScope) pinUse() *secretUse {
 
 // ensureCredentials finds out whether the Secrets are those applied already, and reads them only where they are not.
 func (s *agentScope) ensureCredentials(ctx context.Context) error {
-	if _, ok := s.writable(); !ok || s.effective.Phase == v1alpha1.PhaseDeactivated {
+	out := s.effective.Phase == v1alpha1.PhaseDeactivated
+	if _, ok := s.writable(); !ok || out && !s.suspect {
 		// Nothing is read for somebody who is refused, or where nothing can be written; the old password stays.
 		s.credentials = credentials{phone: s.record.HasPhone || !ok, versions: s.record.CredentialVersions}
 		return nil
 	}
-	if s.registered && s.record.HasPhone {
+	if s.registered && s.record.HasPhone && !s.suspect {
 		versions, err := s.cachedVersions(ctx)
 		if err != nil {
 			return err
@@ -71,6 +72,12 @@ func (s *agentScope) ensureCredentials(ctx context.Context) error {
 			s.credentials = credentials{phone: true, versions: versions}
 			return nil
 		}
+	}
+	if out { // whose Secrets may be gone, which is nobody's problem
+		v := s.verdict
+		err := s.readCredentials(ctx)
+		s.verdict, s.credentials.problem = v, verdict{}
+		return err
 	}
 	return s.readCredentials(ctx)
 }
@@ -91,7 +98,7 @@ func (s *agentScope) cachedVersions(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if use.generated && !madeFor(m, s.agent) {
+		if use.generated && !roster.MadeFor(m, s.agent) {
 			return "", nil
 		}
 		versions[i] = m.ResourceVersion
@@ -215,7 +222,7 @@ func (s *agentScope) passwordSecret(ctx context.Context, use secretUse) (*corev1
 	switch {
 	case err != nil || !v.ready():
 		return nil, v, err
-	case madeFor(secret, s.agent):
+	case roster.MadeFor(secret, s.agent):
 		return secret, verdict{}, nil
 	case secret.Labels[v1alpha1.LabelAgent] == s.agent.Name && len(secret.OwnerReferences) > 0:
 		// It was made for a former person of this name, who is gone; the new one gets a password of their own.
@@ -227,19 +234,6 @@ func (s *agentScope) passwordSecret(ctx context.Context, use secretUse) (*corev1
 	}
 	return nil, stalled(reasonBadSecret, fmt.Sprintf(
 		"Secret %s exists and Roster did not make it: name it in spec.endpoint.passwordSecretRef, or delete it", use.Name)), nil
-}
-
-// madeFor says whether Roster made a Secret for this very person.
-func madeFor(secret client.Object, agent *v1alpha1.Agent) bool {
-	if secret.GetLabels()[v1alpha1.LabelAgent] != agent.Name {
-		return false
-	}
-	for _, o := range secret.GetOwnerReferences() {
-		if o.UID == agent.UID {
-			return true
-		}
-	}
-	return false
 }
 
 func (s *agentScope) makeSecret(ctx context.Context, use secretUse) (*corev1.Secret, error) {

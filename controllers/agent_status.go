@@ -13,6 +13,7 @@ import (
 
 	"roster.dev/roster/api/v1alpha1"
 	"roster.dev/roster/internal/roster"
+	"roster.dev/roster/internal/telephony"
 )
 
 // The CRD's limits: what is beyond them is on the telephone system all the same.
@@ -111,6 +112,13 @@ func (s *agentScope) project(status *v1alpha1.AgentStatus) {
 		status.Deactivation = &v1alpha1.Deactivation{
 			RequestedAt: timeOrNil(d.RequestedAt), OfflineAt: timeOrNil(d.OfflineAt), CompletedAt: timeOrNil(d.CompletedAt),
 		}
+	}
+	status.Handled = nil
+	for kind, value := range s.record.Handled {
+		if status.Handled == nil {
+			status.Handled = map[string]v1alpha1.HandledOrder{}
+		}
+		status.Handled[string(kind)] = v1alpha1.HandledOrder(value)
 	}
 	s.remember(status)
 }
@@ -237,11 +245,35 @@ func (s *agentScope) setConditions(status *v1alpha1.AgentStatus) {
 	setOrRemove(c, g, v1alpha1.ConditionConflicted, metav1.ConditionTrue, reason, message)
 	reason, message = s.revocations()
 	setOrRemove(c, g, v1alpha1.ConditionRevoked, metav1.ConditionTrue, reason, message)
-	offline := ""
-	if status.Phase == v1alpha1.PhaseDeactivating {
-		offline = reasonDraining
+	s.setOffline(status)
+	reason, message = "", ""
+	if n := s.effective.UnmonitoredTeams; n > 0 {
+		reason, message = reasonTooManyTeams, fmt.Sprintf(
+			"in %d teams more than Asterisk has room for in the list of who may listen to whom: %s", n,
+			"supervisors of those teams cannot listen, nor be listened to there; take the person out of some")
 	}
-	setOrRemove(c, g, v1alpha1.ConditionOffline, metav1.ConditionFalse, offline, "the phone is still registered")
+	setOrRemove(c, g, v1alpha1.ConditionMonitoringComplete, metav1.ConditionFalse, reason, message)
+	reason = ""
+	if len(s.invalidOrders) > 0 {
+		reason = reasonInvalidOrder
+	}
+	setOrRemove(c, g, v1alpha1.ConditionOrdersValid, metav1.ConditionFalse, reason, strings.Join(s.invalidOrders, "; "))
+}
+
+// setOffline says of a person who is out whether the phone is known to be off.
+func (s *agentScope) setOffline(status *v1alpha1.AgentStatus) {
+	c, g := &status.Conditions, s.agent.Generation
+	switch {
+	case !roster.Out(status.Phase):
+		removeConditions(c, v1alpha1.ConditionOffline)
+	case s.draining != "":
+		setCondition(c, g, v1alpha1.ConditionOffline, metav1.ConditionFalse, reasonDraining, s.draining)
+	case len(s.unwatched) > 0:
+		setCondition(c, g, v1alpha1.ConditionOffline, metav1.ConditionUnknown, reasonServersDown,
+			enumerate("server", s.unwatched)+" cannot be asked whether the phone is off; it is settled when they return")
+	default:
+		removeConditions(c, v1alpha1.ConditionOffline)
+	}
 }
 
 // conflict says which of the person's claims somebody else holds.
@@ -284,6 +316,41 @@ func enumerate(noun string, names []string) string {
 		text = noun + " " + text
 	}
 	return text
+}
+
+// tellOrders tells the events of the orders that were carried out.
+func (s *agentScope) tellOrders() {
+	for _, o := range s.orders {
+		because := ""
+		if o.Reason != "" {
+			because = " (" + o.Reason + ")"
+		}
+		switch {
+		case o.Skip:
+		case o.Kind == roster.OrderLogout:
+			s.normal(s.agent, "LoggedOut", "Logout", "the phone's registrations were ended"+because+"; it may register again")
+		case o.Kind == roster.OrderPause:
+			s.normal(s.agent, "Paused", "Pause", "paused in every voice queue"+because)
+		case o.Kind == roster.OrderUnpause:
+			s.normal(s.agent, "Unpaused", "Unpause", "every pause was lifted"+because)
+		}
+	}
+	s.orders = nil
+}
+
+// tellRepair tells the event of rows that somebody else had changed.
+func (s *agentScope) tellRepair(before *telephony.AgentRecord, result *telephony.AgentResult) {
+	if !s.suspect {
+		return
+	}
+	s.suspect = false
+	if !result.Changed || before.Fingerprint != result.Record.Fingerprint {
+		return
+	}
+	s.operator.drift.repaired(s.agent.Namespace, 1)
+	s.warning(s.agent, reasonDrift, "Repair",
+		"changed on the telephone system by somebody else, and made as declared again: "+enumerate("", result.Written))
+	s.feed.enqueue(kindCenter, s.agent.Namespace, priorityLow, countDelay, centerName)
 }
 
 // tellPhase tells the event of a changed phase.

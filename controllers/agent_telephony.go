@@ -19,30 +19,22 @@ func (s *agentScope) apply(ctx context.Context) error {
 		s.verdict = s.verdict.worse(v)
 		return nil
 	}
-	if s.registered && s.record.Fingerprint == s.desired.Fingerprint() {
+	out := s.effective.Phase == v1alpha1.PhaseDeactivated
+	settled := !out || !s.desired.OfflineAt.IsZero() && s.offlineKnown()
+	if s.registered && s.record.Fingerprint == s.desired.Fingerprint() && !s.suspect && len(s.orders) == 0 && settled {
 		s.committed = true
 		return nil
 	}
 	online, err := s.commit(ctx)
-	if err != nil || !s.committed {
+	if err != nil || !s.committed || !out {
 		return err
 	}
-	if s.effective.Phase == v1alpha1.PhaseDeactivated && s.desired.OfflineAt.IsZero() {
-		if online {
-			s.verdict = s.verdict.worse(reconciling(reasonDraining, "the phone's registration is still alive"))
-			s.result = retry(time.Second)
-			return nil
-		}
-		s.desired.OfflineAt = s.moment()
-		s.desired.CompletedAt = s.desired.OfflineAt
-		s.desired.Phase = string(v1alpha1.PhaseDeactivated)
-		_, err = s.commit(ctx)
-	}
-	return err
+	return s.seeOut(ctx, online)
 }
 
 // commit writes the desired state and takes over what is recorded then.
 func (s *agentScope) commit(ctx context.Context) (online bool, err error) {
+	before := s.record
 	result, err := s.center.ApplyAgent(ctx, s.desired)
 	if errors.Is(err, telephony.ErrCredentialsNeeded) && s.desired.Password == nil {
 		// Somebody took the phone's credentials out of the database.
@@ -65,6 +57,12 @@ func (s *agentScope) commit(ctx context.Context) (online bool, err error) {
 		return false, nil
 	}
 	s.record, s.registered, s.committed = result.Record, true, true
+	s.fleet.Refresh(s.agent.Namespace, s.agent.Name, result.Queues...)
+	if before.SpyGroups != s.record.SpyGroups || before.Monitors != s.record.Monitors {
+		s.judgeAll(s.agent.Namespace, s.agent.Name)
+	}
+	s.tellOrders()
+	s.tellRepair(&before, &result)
 	if len(result.ForeignQueues) > 0 {
 		s.effective.Queues = slices.DeleteFunc(s.effective.Queues, func(m roster.Membership) bool {
 			return slices.Contains(result.ForeignQueues, m.Queue.Name)
@@ -87,8 +85,9 @@ func (s *agentScope) desire() {
 		Extension: e.Extension, PauseReason: e.PauseReason,
 		Phone: s.credentials.phone, Password: s.credentials.password, PIN: s.credentials.pin,
 		CredentialVersions: s.credentials.versions,
-		ReuseName:          a.Annotations[v1alpha1.AnnotationReuseName] == "true",
-		Deactivation:       s.deactivation(),
+		SpyGroups:          e.SpyGroups, Monitors: e.Monitors,
+		ReuseName:    a.Annotations[v1alpha1.AnnotationReuseName] == "true",
+		Deactivation: s.deactivation(),
 	}
 	if d.DisplayName == "" {
 		d.DisplayName = a.Name
@@ -101,7 +100,9 @@ func (s *agentScope) desire() {
 	}
 	if e.Phase == v1alpha1.PhaseDeactivated {
 		d.Phone, d.CredentialVersions = s.record.HasPhone, s.record.CredentialVersions
-		d.Password, d.PIN = nil, nil
+		if !s.suspect {
+			d.Password, d.PIN = nil, nil
+		}
 		if d.CompletedAt.IsZero() {
 			d.Phase = string(v1alpha1.PhaseDeactivating)
 		}
@@ -117,6 +118,11 @@ func (s *agentScope) desire() {
 	}
 	for _, r := range e.Revoked {
 		d.Revoked = append(d.Revoked, telephony.Revocation{Kind: string(r.Kind), Name: r.Name, Since: r.Since})
+	}
+	for _, o := range s.orders {
+		d.Orders = append(d.Orders, telephony.Order{
+			Kind: telephony.OrderKind(o.Kind), Value: o.Value, Reason: o.Reason, Skip: o.Skip,
+		})
 	}
 	s.desired = d
 }

@@ -28,6 +28,10 @@ const (
 	reasonNotBuilt          = "NotSupportedYet"
 	reasonSwitchBackend     = "BackendSwitch"
 	reasonDeactivated       = "Deactivated"
+	reasonDrift             = "Drift"
+	reasonServersDown       = "ServersUnreachable"
+	reasonTooManyTeams      = "TooManyTeams"
+	reasonInvalidOrder      = "InvalidOrder"
 )
 
 // verdict is the outcome of a reconcile in kstatus' terms. The zero value is Ready.

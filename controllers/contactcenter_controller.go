@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"sync"
 	"time"
 
@@ -186,6 +187,7 @@ func (s *centerScope) connect(ctx context.Context) (wait time.Duration, err erro
 	}
 	s.site.empty = false
 	s.centers.Use(s.namespace, target)
+	s.centers.Get(s.namespace).CompareEvery(driftInterval(s.object))
 	return 0, nil
 }
 
@@ -212,13 +214,18 @@ func (s *centerScope) grace() time.Duration {
 
 // policies takes over what the ContactCenter says about people.
 func (s *centerScope) policies() {
-	s.site.onReactivation = v1alpha1.OnReactivationReadd
-	s.site.settings = &telephony.Settings{Context: s.namespace, ContactsTables: []string{defaultContactsTable}}
+	s.site.onReactivation, s.site.drain = v1alpha1.OnReactivationReadd, defaultDrain
+	s.site.settings = &telephony.Settings{Context: s.namespace, ContactsTables: contactsTables(s.object)}
 	if s.object == nil {
 		return
 	}
 	spec := &s.object.Spec
 	s.site.onReactivation, s.site.passwordPolicy = spec.OnReactivation, spec.PasswordPolicy
+	s.site.servers = len(managersOf(s.object))
+	s.site.hangUp = spec.CallsOnDeactivation == v1alpha1.CallsHangup
+	if spec.DrainSeconds != nil {
+		s.site.drain = time.Duration(*spec.DrainSeconds) * time.Second
+	}
 	s.site.settings.Adopt = spec.Adoption == v1alpha1.AdoptionAdopt
 	if a := spec.Telephony.AsteriskRealtime; a != nil {
 		if a.Context != "" {
@@ -236,6 +243,8 @@ func (s *centerScope) policies() {
 const (
 	// defaultContactsTable is Asterisk's own name of the table.
 	defaultContactsTable = "ps_contacts"
+	// defaultDrain is that of the CRD, for a namespace without a ContactCenter.
+	defaultDrain = time.Hour
 	// contextLength is the length of Asterisk's context columns.
 	contextLength = 40
 )
@@ -255,12 +264,9 @@ func (s *centerScope) unsupported() verdict {
 		field    string
 	}{
 		{spec.Management == v1alpha1.ManagementObserve, "management: Observe"},
-		{spec.CallsOnDeactivation == v1alpha1.CallsHangup, "callsOnDeactivation: Hangup"},
 		{spec.SeparateOperators == v1alpha1.ToggleEnabled, "separateOperators: Enabled"},
 		{spec.Seats != nil, "seats"},
 		{spec.Brake != nil, "brake"},
-		{spec.DriftIntervalSeconds != nil, "driftIntervalSeconds"},
-		{spec.Telephony.AsteriskRealtime != nil && len(spec.Telephony.AsteriskRealtime.Managers) > 0, "telephony.asteriskRealtime.managers"},
 	} {
 		if x.declared {
 			return stalled(reasonNotBuilt, fmt.Sprintf(
@@ -274,7 +280,7 @@ func (s *centerScope) unsupported() verdict {
 func (s *centerScope) target(ctx context.Context) (center.Target, verdict, error) {
 	t := center.Target{
 		Type: v1alpha1.DatabaseSQLite, Path: filepath.Join(s.options.DataDir, s.namespace+".sqlite3"),
-		ContactsTables: defaultContactsTable,
+		ContactsTables: strings.Join(contactsTables(s.object), ","),
 	}
 	if s.object != nil {
 		database := &s.object.Spec.Telephony.AsteriskRealtime.Database
@@ -372,7 +378,11 @@ func (s *centerScope) report(ctx context.Context) (ctrl.Result, error) {
 	} else {
 		setCondition(&status.Conditions, g, v1alpha1.ConditionConnected, metav1.ConditionFalse, s.verdict.reason, s.verdict.message)
 	}
+	s.reportServers(status)
+	compareNow := s.obey(status)
 	s.verdict.set(&status.Conditions, g)
+	drifted := s.drift.pending(s.namespace)
+	drifted.addTo(status, metav1.NewTime(s.options.Now().UTC().Truncate(time.Second)))
 
 	counts := s.feed.Directory(s.namespace).Counts()
 	if onlyCounts := equality.Semantic.DeepEqual(s.before, status); onlyCounts {
@@ -388,7 +398,12 @@ func (s *centerScope) report(ctx context.Context) (ctrl.Result, error) {
 		return ctrl.Result{}, ignoreStale(err)
 	}
 	s.feed.wrote(kindCenter, s.object)
+	s.drift.counted(s.namespace, drifted)
+	if compareNow {
+		s.centers.Get(s.namespace).CompareNow()
+	}
 	s.tellConnection()
+	s.tellServers()
 	s.tell(kindCenter, s.object, s.before.Conditions, status.Conditions)
 	return s.result, nil
 }

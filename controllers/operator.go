@@ -20,6 +20,7 @@ import (
 
 	"roster.dev/roster/api/v1alpha1"
 	"roster.dev/roster/internal/center"
+	"roster.dev/roster/internal/live"
 )
 
 // centerName is the name of a namespace's one ContactCenter.
@@ -37,6 +38,10 @@ type Options struct {
 	Open center.Opener
 	// Identify names a telephone system without its credentials.
 	Identify func(center.Target) (string, error)
+	// Fleet is the servers of all centres.
+	Fleet *live.Fleet
+	// Staff is the list to keep up to date, on every replica; nil for none.
+	Staff *live.Staff
 	// Now is the clock; default: time.Now.
 	Now func() time.Time
 	// SkipNameValidation lets several operators run in one process, as tests do.
@@ -56,11 +61,15 @@ type operator struct {
 	live     client.Reader
 	feed     *Feed
 	centers  *center.Centers
+	fleet    *live.Fleet
 	sites    *sites
 	recorder events.EventRecorder
 	// announced is what events have told.
 	announced *announcements
-	options   Options
+	// leaving are people whose way out waits for what the servers tell.
+	leaving *leaving
+	drift   *driftCounts
+	options Options
 }
 
 // Setup adds Roster's controllers to a manager.
@@ -72,14 +81,24 @@ func Setup(mgr manager.Manager, options Options) error {
 		Client: mgr.GetClient(), live: mgr.GetAPIReader(), feed: NewFeed(mgr.GetCache(), mgr.GetAPIReader()),
 		sites: newSites(), recorder: mgr.GetEventRecorder("roster"), options: options,
 		announced: &announcements{held: map[heldKey]struct{}{}},
+		fleet:     options.Fleet, leaving: newLeaving(), drift: newDriftCounts(),
 	}
-	op.centers = center.New(options.Open, op.centerChanged, mgr.GetLogger().WithName("center"))
+	op.centers = center.New(options.Open, op.centerChanged, op.drifted, mgr.GetLogger().WithName("center"))
+	op.fleet.Hook(op.hooks())
 	if err := mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
 		<-ctx.Done()
 		op.centers.Close()
 		return nil
 	})); err != nil {
 		return err
+	}
+	if err := op.addServersController(mgr); err != nil {
+		return err
+	}
+	if options.Staff != nil {
+		if err := mgr.Add(&staffFeed{mgr, options.Staff, op.fleet}); err != nil {
+			return err
+		}
 	}
 	for _, c := range []struct {
 		name        string

@@ -104,7 +104,9 @@ func (s *queueScope) apply(ctx context.Context) error {
 		s.committed = true
 		return nil
 	}
-	if s.registered && s.record.Fingerprint == s.desired.Fingerprint() {
+	suspect := s.center.IsSuspectQueue(s.queue.Name)
+	same := s.registered && s.record.Fingerprint == s.desired.Fingerprint()
+	if same && !suspect {
 		s.committed = true
 		return nil
 	}
@@ -118,6 +120,13 @@ func (s *queueScope) apply(ctx context.Context) error {
 		return nil
 	}
 	s.committed = true
+	s.fleet.Refresh(s.queue.Namespace, "", s.queue.Name)
+	if same {
+		s.drift.repaired(s.queue.Namespace, 1)
+		s.warning(s.queue, reasonDrift, "Repair",
+			"the queue, its extension or its members were changed on the telephone system by somebody else, and made as declared again")
+		s.feed.enqueue(kindCenter, s.queue.Namespace, priorityLow, countDelay, centerName)
+	}
 	return nil
 }
 
@@ -161,6 +170,8 @@ func (s *queueScope) reconcileDeletion(ctx context.Context) (ctrl.Result, error)
 		if ok {
 			if err := s.center.RemoveQueue(ctx, s.queue.Name); err != nil {
 				v, ok = verdictOf(err), false
+			} else {
+				s.fleet.Refresh(s.queue.Namespace, "", s.queue.Name)
 			}
 		}
 		if !ok {
@@ -186,6 +197,7 @@ func (r *queueReconciler) reconcileVanished(ctx context.Context, key types.Names
 	if err := c.RemoveQueue(ctx, key.Name); err != nil {
 		return afterFailure(err)
 	}
+	r.fleet.Refresh(key.Namespace, "", key.Name)
 	return ctrl.Result{}, nil
 }
 

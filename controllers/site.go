@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"sync"
+	"time"
 
 	"roster.dev/roster/api/v1alpha1"
 	"roster.dev/roster/internal/center"
@@ -22,6 +23,11 @@ type site struct {
 	settings       *telephony.Settings
 	onReactivation v1alpha1.OnReactivation
 	passwordPolicy *v1alpha1.PasswordPolicy
+	// servers is how many the centre has.
+	servers int
+	// hangUp ends the calls of a person who is put out at once, and drain after that long.
+	hangUp bool
+	drain  time.Duration
 }
 
 // writable says whether anything may be written there, and else why not. known is a centre whose records were read.

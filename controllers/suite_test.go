@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
@@ -30,8 +31,10 @@ import (
 	"roster.dev/roster/api/v1alpha1"
 	"roster.dev/roster/controllers"
 	"roster.dev/roster/internal/center"
+	"roster.dev/roster/internal/live"
 	"roster.dev/roster/internal/telephony"
 	"roster.dev/roster/internal/telephony/asterisk"
+	"roster.dev/roster/internal/telephony/fake"
 	"roster.dev/roster/internal/telephony/postgrestest"
 
 	_ "modernc.org/sqlite"
@@ -89,6 +92,8 @@ type world struct {
 	open     center.Opener
 	embedded bool
 	clock    func() time.Time
+	// servers of the telephone system, by address.
+	servers map[string]*fake.Server
 
 	stop func()
 	// what the operator did
@@ -174,9 +179,15 @@ func (w *world) startOperator() {
 			return asterisk.Open(context.Background(), asteriskConfig(ns, t))
 		}
 	}
+	fleet := live.New(func(c telephony.ServerConfig) (telephony.Server, error) {
+		if s := w.servers[c.Address]; s != nil {
+			return s, nil
+		}
+		return nil, telephony.Errorf(telephony.Refused, nil, "no server %s in this test", c.Address)
+	}, logr.Discard())
 	Expect(controllers.Setup(mgr, controllers.Options{
 		DataDir: w.dataDir, EmbeddedDefault: w.embedded, AgentConcurrency: 16, QueueConcurrency: 4,
-		Open: open, Now: w.clock, SkipNameValidation: true,
+		Open: open, Now: w.clock, SkipNameValidation: true, Fleet: fleet,
 		Identify: func(t center.Target) (string, error) { return asterisk.Identity(asteriskConfig("", t)) },
 	})).To(Succeed())
 	ctx, cancel := context.WithCancel(context.Background())
@@ -185,6 +196,7 @@ func (w *world) startOperator() {
 	w.stop = func() {
 		cancel()
 		Eventually(done, 20*time.Second).Should(Receive(Succeed()))
+		fleet.Close()
 	}
 }
 
@@ -245,6 +257,13 @@ func (w *world) rows(query string, args ...any) []string {
 		result = append(result, line)
 	}
 	return result
+}
+
+// exec changes the database as somebody else would.
+func (w *world) exec(query string, args ...any) {
+	GinkgoHelper()
+	_, err := w.database().Exec(query, args...)
+	Expect(err).NotTo(HaveOccurred())
 }
 
 // members are the rows that Asterisk serves calls from, as "queue|interface|penalty|paused".

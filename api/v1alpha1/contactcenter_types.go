@@ -9,6 +9,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:resource:scope=Namespaced,shortName=ctr,categories=roster
 // +kubebuilder:printcolumn:name="Database",type=string,JSONPath=`.status.database.type`
 // +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.database.state`
+// +kubebuilder:printcolumn:name="Servers",type=string,JSONPath=`.status.managerSummary`
 // +kubebuilder:printcolumn:name="Management",type=string,JSONPath=`.spec.management`
 // +kubebuilder:printcolumn:name="Agents",type=integer,JSONPath=`.status.counts.agents`
 // +kubebuilder:printcolumn:name="Active",type=integer,JSONPath=`.status.counts.active`
@@ -140,6 +141,7 @@ type ContactCenterSpec struct {
 
 	// driftIntervalSeconds is how often the telephone system is compared with what it should be.
 	// +optional
+	// +kubebuilder:default=60
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=86400
 	DriftIntervalSeconds *int32 `json:"driftIntervalSeconds,omitempty"`
@@ -364,6 +366,22 @@ type ContactCenterStatus struct {
 	// +optional
 	Database *DatabaseStatus `json:"database,omitempty"`
 
+	// managers are the connections to the Asterisk servers.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	Managers []ManagerStatus `json:"managers,omitempty"`
+
+	// managerSummary is how many servers are connected, of how many, such as 2/3.
+	// +optional
+	// +kubebuilder:validation:MaxLength=16
+	ManagerSummary string `json:"managerSummary,omitempty"`
+
+	// drift is what somebody else changed on the telephone system.
+	// +optional
+	Drift *DriftStatus `json:"drift,omitempty"`
+
 	// counts of the centre's objects.
 	// +optional
 	Counts *CenterCounts `json:"counts,omitempty"`
@@ -412,6 +430,41 @@ type DatabaseStatus struct {
 	// since is when the state began.
 	// +optional
 	Since *metav1.Time `json:"since,omitempty"`
+}
+
+// ManagerStatus is the state of the connection to one Asterisk server.
+type ManagerStatus struct {
+	// name of the server.
+	// +required
+	Name ObjectName `json:"name"`
+
+	// state of the connection.
+	// +optional
+	State ConnectionState `json:"state,omitempty"`
+
+	// since is when the state began.
+	// +optional
+	Since *metav1.Time `json:"since,omitempty"`
+
+	// message says what is wrong; empty while connected.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+}
+
+// DriftStatus counts what somebody else changed on the telephone system, since the ContactCenter was made.
+type DriftStatus struct {
+	// found is how many people and queues were found changed.
+	// +optional
+	Found int64 `json:"found,omitempty"`
+
+	// repaired is how many of them were made as declared again.
+	// +optional
+	Repaired int64 `json:"repaired,omitempty"`
+
+	// lastTime is when the last one was found.
+	// +optional
+	LastTime *metav1.Time `json:"lastTime,omitempty"`
 }
 
 // CenterCounts are counts of a centre's objects, a few seconds old at most.

@@ -68,20 +68,30 @@ type Center struct {
 	backend telephony.Backend
 	agents  map[string]telephony.AgentRecord
 	queues  map[string]telephony.QueueRecord
+	// suspects are people and queues whose rows somebody else changed, until they are applied again.
+	suspectAgents, suspectQueues map[string]struct{}
+
+	comparing comparing
 }
 
 func newCenter(namespace string, target Target, open Opener,
-	changed func(string, Status), log logr.Logger,
+	changed func(string, Status), drifted func(string, *telephony.Drift), log logr.Logger,
 ) *Center {
 	ctx, stop := context.WithCancel(context.Background())
 	c := &Center{
 		namespace: namespace, target: target, open: open, changed: changed, log: log, stop: stop,
 		done: make(chan struct{}), broken: make(chan struct{}, 1),
+		suspectAgents: map[string]struct{}{}, suspectQueues: map[string]struct{}{},
+		comparing: comparing{now: make(chan struct{}, 1), changed: make(chan struct{}, 1), drifted: drifted},
 		status: Status{
 			State: v1alpha1.ConnectionConnecting, Since: time.Now(), Type: target.Type, Identity: target.Identity,
 		},
 	}
-	go c.run(ctx)
+	var running sync.WaitGroup
+	running.Add(2)
+	go func() { defer running.Done(); c.run(ctx) }()
+	go func() { defer running.Done(); c.compareNowAndThen(ctx) }()
+	go func() { running.Wait(); close(c.done) }()
 	return c
 }
 
@@ -93,7 +103,6 @@ func (c *Center) close() {
 
 // run keeps the connection: load, watch, and after a failure the same again.
 func (c *Center) run(ctx context.Context) {
-	defer close(c.done)
 	defer func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -146,6 +155,8 @@ func (c *Center) connect(ctx context.Context) error {
 	}
 	c.mu.Lock()
 	c.agents, c.queues = records.Agents, records.Queues
+	clear(c.suspectAgents)
+	clear(c.suspectQueues)
 	c.mu.Unlock()
 	c.become(v1alpha1.ConnectionConnected, "")
 	return nil
@@ -246,26 +257,41 @@ func (c *Center) ApplyAgent(ctx context.Context, agent *telephony.Agent) (teleph
 	err := c.do(func(b telephony.Backend) (err error) {
 		result, err = b.ApplyAgent(ctx, agent)
 		return err
-	}, func() { c.agents[agent.Name] = result.Record })
+	}, func() {
+		c.agents[agent.Name] = result.Record
+		delete(c.suspectAgents, agent.Name)
+	})
 	return result, err
 }
 
-// RemoveAgent takes a person out. See telephony.Backend.
-func (c *Center) RemoveAgent(ctx context.Context, name string, at time.Time) error {
-	return c.do(func(b telephony.Backend) error { return b.RemoveAgent(ctx, name, at) },
-		func() { delete(c.agents, name) })
+// RemoveAgent takes a person out, and returns the queues they were in. See telephony.Backend.
+func (c *Center) RemoveAgent(ctx context.Context, name string, at time.Time) (queues []string, err error) {
+	err = c.do(func(b telephony.Backend) (err error) {
+		queues, err = b.RemoveAgent(ctx, name, at)
+		return err
+	}, func() {
+		delete(c.agents, name)
+		delete(c.suspectAgents, name)
+	})
+	return queues, err
 }
 
 // ApplyQueue makes the telephone system match one queue. See telephony.Backend.
 func (c *Center) ApplyQueue(ctx context.Context, queue *telephony.Queue) error {
 	return c.do(func(b telephony.Backend) error { return b.ApplyQueue(ctx, queue) },
-		func() { c.queues[queue.Name] = telephony.QueueRecord{Fingerprint: queue.Fingerprint()} })
+		func() {
+			c.queues[queue.Name] = telephony.QueueRecord{Fingerprint: queue.Fingerprint()}
+			delete(c.suspectQueues, queue.Name)
+		})
 }
 
 // RemoveQueue takes a queue out. See telephony.Backend.
 func (c *Center) RemoveQueue(ctx context.Context, name string) error {
 	return c.do(func(b telephony.Backend) error { return b.RemoveQueue(ctx, name) },
-		func() { delete(c.queues, name) })
+		func() {
+			delete(c.queues, name)
+			delete(c.suspectQueues, name)
+		})
 }
 
 // do calls the telephone system if it is connected, remembers what was done, and notices that it is gone.

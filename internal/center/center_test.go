@@ -46,7 +46,8 @@ func eventually(t *testing.T, what string, is func() bool) {
 func open(t *testing.T, backend *fake.Backend) (*center.Centers, *watched) {
 	t.Helper()
 	w := &watched{}
-	centers := center.New(func(string, center.Target) (telephony.Backend, error) { return backend, nil }, w.changed, logr.Discard())
+	centers := center.New(func(string, center.Target) (telephony.Backend, error) { return backend, nil }, w.changed,
+		func(string, *telephony.Drift) {}, logr.Discard())
 	t.Cleanup(centers.Close)
 	centers.Use("acme", center.Target{Identity: "one"})
 	return centers, w
@@ -78,7 +79,7 @@ func TestRecords(t *testing.T) {
 	if !registered || record.Group != "north" || record.Fingerprint != agent().Fingerprint() {
 		t.Fatalf("recorded: %+v, registered %v", record, registered)
 	}
-	if err := c.RemoveAgent(t.Context(), "alice", time.Now()); err != nil {
+	if _, err := c.RemoveAgent(t.Context(), "alice", time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if _, registered, _ := c.Recorded("alice"); registered {

@@ -4,21 +4,27 @@ import (
 	"sync"
 
 	"github.com/go-logr/logr"
+
+	"roster.dev/roster/internal/telephony"
 )
 
 // Centers keeps the connections of all centres, one a namespace. It is safe for concurrent use.
 type Centers struct {
 	open    Opener
 	changed func(namespace string, status Status)
+	drifted func(namespace string, drift *telephony.Drift)
 	log     logr.Logger
 
 	mu   sync.RWMutex
 	byNS map[string]*Center
 }
 
-// New makes an empty set of connections. changed is called, from any goroutine, whenever a connection's state changes.
-func New(open Opener, changed func(namespace string, status Status), log logr.Logger) *Centers {
-	return &Centers{open: open, changed: changed, log: log, byNS: map[string]*Center{}}
+// New makes an empty set of connections. changed is called, from any goroutine, whenever a connection's state
+// changes, and drifted whenever a comparison found something.
+func New(open Opener, changed func(namespace string, status Status),
+	drifted func(namespace string, drift *telephony.Drift), log logr.Logger,
+) *Centers {
+	return &Centers{open: open, changed: changed, drifted: drifted, log: log, byNS: map[string]*Center{}}
 }
 
 // Get is a namespace's centre, or nil where none is in use.
@@ -43,7 +49,7 @@ func (s *Centers) Use(namespace string, target Target) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.byNS[namespace] = newCenter(namespace, target, s.open, s.changed, s.log)
+	s.byNS[namespace] = newCenter(namespace, target, s.open, s.changed, s.drifted, s.log)
 }
 
 // Drop ends the use of a namespace's telephone system.

@@ -30,6 +30,8 @@ import (
 	"roster.dev/roster/api/v1alpha1"
 	"roster.dev/roster/controllers"
 	"roster.dev/roster/internal/center"
+	"roster.dev/roster/internal/endpoint"
+	"roster.dev/roster/internal/live"
 	"roster.dev/roster/internal/telephony"
 	"roster.dev/roster/internal/telephony/asterisk"
 )
@@ -41,6 +43,9 @@ type ManagerOptions struct {
 	EmbeddedDefault  string
 	MetricsAddress   string
 	HealthAddress    string
+	LiveAddress      string
+	LiveCert         string
+	LiveKey          string
 	LeaderElect      bool
 	LeaderNamespace  string
 	AgentConcurrency int
@@ -71,6 +76,10 @@ func newManagerCommand(version string) *cobra.Command {
 		"on: a namespace without a ContactCenter gets the SQLite file <data-dir>/<namespace>.sqlite3; off: it is told that it has none")
 	f.StringVar(&o.MetricsAddress, "metrics-bind-address", "0", "`address` of the metrics endpoint, such as :8080; 0 turns it off")
 	f.StringVar(&o.HealthAddress, "health-probe-bind-address", "0", "`address` of /healthz and /readyz, such as :8081; 0 turns it off")
+	f.StringVar(&o.LiveAddress, "live-bind-address", "0",
+		"`address` of the HTTPS endpoint that serves the live staff list and changes passwords, such as :8443; 0 turns it off")
+	f.StringVar(&o.LiveCert, "live-cert-file", "", "PEM `file` of the endpoint's certificate; default: one made at each start")
+	f.StringVar(&o.LiveKey, "live-key-file", "", "PEM `file` of its key")
 	f.BoolVar(&o.LeaderElect, "leader-elect", false, "let one of several managers work, the others stand by")
 	f.StringVar(&o.LeaderNamespace, "leader-election-namespace", "", "`namespace` of the election's Lease; default: the Pod's")
 	f.IntVar(&o.AgentConcurrency, "agent-concurrency", 64, "how many people are worked on at once")
@@ -121,7 +130,14 @@ func RunManager(ctx context.Context, config *rest.Config, o ManagerOptions) erro
 	if err != nil {
 		return err
 	}
+	fleet := live.New(asterisk.OpenServer, log.WithName("live"))
+	defer fleet.Close()
+	staff, err := addEndpoint(mgr, fleet, o, log)
+	if err != nil {
+		return err
+	}
 	err = controllers.Setup(mgr, controllers.Options{
+		Fleet: fleet, Staff: staff,
 		DataDir: dataDir, EmbeddedDefault: o.EmbeddedDefault == "on",
 		AgentConcurrency: o.AgentConcurrency, QueueConcurrency: o.QueueConcurrency,
 		Open:     func(ns string, t center.Target) (telephony.Backend, error) { return open(ns, t, log) },
@@ -131,6 +147,22 @@ func RunManager(ctx context.Context, config *rest.Config, o ManagerOptions) erro
 		return err
 	}
 	return mgr.Start(ctx)
+}
+
+// addEndpoint adds the HTTPS endpoint and returns the staff list that it serves, nil where it is turned off.
+func addEndpoint(mgr manager.Manager, fleet *live.Fleet, o ManagerOptions, log logr.Logger) (*live.Staff, error) {
+	if o.LiveAddress == "0" {
+		return nil, nil
+	}
+	staff := live.NewStaff(fleet.Sight)
+	server, err := endpoint.New(endpoint.Options{
+		Address: o.LiveAddress, CertFile: o.LiveCert, KeyFile: o.LiveKey, Staff: staff,
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("roster"), Log: log.WithName("endpoint"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return staff, mgr.Add(server)
 }
 
 func logger(level string) (logr.Logger, error) {

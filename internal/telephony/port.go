@@ -25,7 +25,8 @@ type Backend interface {
 
 	// RemoveAgent takes a person out: every row of theirs but the reporting row, which outlives them.
 	// A person who is not there is no error.
-	RemoveAgent(ctx context.Context, name string, at time.Time) error
+	// It returns the queues that the person was taken out of, sorted.
+	RemoveAgent(ctx context.Context, name string, at time.Time) (queues []string, err error)
 
 	// ApplyQueue makes the system match one queue, its members excepted: those come with each Agent.
 	// Of an authoritative queue it removes members that nobody registered.
@@ -34,6 +35,14 @@ type Backend interface {
 	// RemoveQueue takes a queue out, and members that nobody registered. The others go with each Agent, as they
 	// came: what is recorded of a person stays true. A queue that is not there is no error.
 	RemoveQueue(ctx context.Context, name string) error
+
+	// Compare looks for what somebody else changed: rows that are not as they were last applied, centre-wide, with
+	// a number of questions that does not grow with the people. It changes nothing; applying the objects named does.
+	// A person's own pause, and what is not Roster's in a row, is no drift; nor is what was not applied yet, or by a
+	// version that recorded nothing to compare with. A phone's password that was changed stays drift until
+	// it is given: apply with Agent.Password, because nil keeps what is there. A mailbox's PIN is never drift.
+	// An error comes with no drift. It may take longer than the adapter's timeout while answers keep coming in.
+	Compare(ctx context.Context) (*Drift, error)
 
 	// Ping says whether the system can be reached and is still the one that was loaded.
 	Ping(ctx context.Context) error
@@ -62,6 +71,10 @@ type AgentRecord struct {
 	Phase, Group string
 	// Revoked entries, sorted.
 	Revoked []Revocation
+	// SpyGroups and Monitors as last applied.
+	SpyGroups, Monitors string
+	// Handled are the orders carried out, by kind, with their values.
+	Handled map[OrderKind]string
 	Deactivation
 }
 
@@ -124,8 +137,40 @@ type Agent struct {
 	// Revoked entries, sorted.
 	Revoked []Revocation
 	Deactivation
+	// SpyGroups are the labels by which others may listen to the person's calls, and Monitors those of the calls
+	// that the person may listen to, each list joined with colons. Empty for none.
+	SpyGroups, Monitors string
+	// Orders to carry out once: one whose value is in the record already is done. They are no part of the fingerprint.
+	Orders []Order
 	// ReuseName lets the person have a name whose former holder had another e-mail address.
 	ReuseName bool
+}
+
+// OrderKind is something to be done once, at once.
+type OrderKind string
+
+// The kinds of orders.
+const (
+	// OrderLogout ends the registrations of the person's phone, which may register again.
+	OrderLogout OrderKind = "logout-at"
+	// OrderPause pauses the person in every voice queue where they are not paused already. The pause is theirs
+	// from then on, not Roster's.
+	OrderPause OrderKind = "pause-at"
+	// OrderUnpause lifts every pause of the person, whoever set it, except one that the Agent's PauseReason keeps.
+	OrderUnpause OrderKind = "unpause-at"
+	// OrderReconcile does nothing by itself; it is recorded.
+	OrderReconcile OrderKind = "reconcile-at"
+)
+
+// Order is something to be done once, in the transaction that records it as done.
+type Order struct {
+	Kind OrderKind
+	// Value tells this order from the one before.
+	Value string
+	// Reason of a pause; empty for none.
+	Reason string
+	// Skip records the order and does not carry it out: it came too late.
+	Skip bool
 }
 
 // Membership is a person's place in one queue.
@@ -170,9 +215,14 @@ type AgentResult struct {
 	Record AgentRecord
 	// Online says that a registration of the phone is still alive.
 	Online bool
-	// Changed says that something had to be written. Where the record's fingerprint was the Agent's before,
-	// that was drift.
+	// Changed says that something had to be written. Where the record's fingerprint was the Agent's before, and
+	// no order was carried out, that was drift.
 	Changed bool
+	// Queues whose members, as a server would read them, were changed, sorted.
+	Queues []string
+	// Written names what was written, as table and column or table alone, sorted, at most ten: what drift is
+	// reported with. It holds no values, and Roster's own books only where nothing else was written.
+	Written []string
 	// ForeignQueues are queues of the memberships that belong to somebody else on this system, sorted:
 	// those memberships were left out.
 	ForeignQueues []string
@@ -201,4 +251,13 @@ type Queue struct {
 	TimeoutSeconds, WrapUpSeconds   int
 	ServiceLevelSeconds, MaxCallers int // 0: the PBX's own default, no limit
 	Members                         MemberPolicy
+}
+
+// Drift is what Compare found.
+type Drift struct {
+	// Agents and Queues whose rows are not as last applied, sorted.
+	Agents, Queues []string
+	// Strays are interfaces that are members of a queue of the centre's and that nobody registered, by queue, sorted.
+	// Whether they may stay is the queue's MemberPolicy.
+	Strays map[string][]string
 }

@@ -249,8 +249,12 @@ func (b *Backend) ApplyAgent(ctx context.Context, agent *telephony.Agent) (telep
 }
 
 // RemoveAgent takes a person's rows out, but for the reporting row.
-func (b *Backend) RemoveAgent(ctx context.Context, name string, at time.Time) error {
-	return b.submit(ctx, &call{kind: kindAgent, name: name, at: at})
+func (b *Backend) RemoveAgent(ctx context.Context, name string, at time.Time) ([]string, error) {
+	c := &call{kind: kindAgent, name: name, at: at}
+	if err := b.submit(ctx, c); err != nil {
+		return nil, err
+	}
+	return c.result.Queues, nil
 }
 
 // ApplyQueue makes the rows match one queue.

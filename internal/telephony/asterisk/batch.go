@@ -2,8 +2,10 @@ package asterisk
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"roster.dev/roster/internal/telephony"
@@ -247,13 +249,8 @@ func (s *session) try(ctx context.Context, center string, batch []*call, write b
 	conn := s.connection(raw)
 	committed := false
 	defer func() {
-		if committed {
-			return
-		}
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		if _, failed := raw.ExecContext(ctx, "ROLLBACK"); failed != nil {
-			_ = raw.Raw(func(any) error { return driver.ErrBadConn })
+		if !committed {
+			rollback(ctx, raw)
 		}
 	}()
 	if err := s.confirm(ctx, conn); err != nil {
@@ -277,6 +274,15 @@ func (s *session) try(ctx context.Context, center string, batch []*call, write b
 	return s.dialect.present()
 }
 
+// rollback ends a transaction. A connection on which that fails is not used again.
+func rollback(ctx context.Context, raw *sql.Conn) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if _, err := raw.ExecContext(ctx, "ROLLBACK"); err != nil {
+		_ = raw.Raw(func(any) error { return driver.ErrBadConn })
+	}
+}
+
 // plan reads the rows of the calls and plans each call. A call that cannot be planned has its error; those
 // that ran into what a later one gives up are planned once more.
 func (s *session) plan(ctx context.Context, conn *connection, center string, batch []*call) (*state, error) {
@@ -291,24 +297,84 @@ func (s *session) plan(ctx context.Context, conn *connection, center string, bat
 		return nil, r.err
 	}
 	p := &planner{state: st, center: center, now: time.Now(), endpointColumns: s.schema.endpointColumns}
+	p.batch(batch)
+	return st, nil
+}
+
+// batch plans calls that share a transaction.
+func (p *planner) batch(batch []*call) {
 	conflicts := p.calls(batch)
 	if len(conflicts) > 0 && len(conflicts) < len(batch) {
 		p.calls(conflicts)
 	}
-	return st, nil
+	for _, c := range batch {
+		p.seal(c)
+	}
 }
 
 // calls plans calls and returns those in conflict.
 func (p *planner) calls(batch []*call) (conflicts []*call) {
 	for _, c := range batch {
-		var changed bool
-		changed, c.err = p.attempt(func() error { return p.call(c) })
-		c.result.Changed = changed
+		start := len(p.journal)
+		c.err = p.attempt(func() error { return p.call(c) })
+		p.summarize(&c.result, p.journal[start:])
 		if telephony.KindOf(c.err) == telephony.Conflict {
 			conflicts = append(conflicts, c)
 		}
 	}
 	return conflicts
+}
+
+// maximumWritten is the most names of what was written that a result has.
+const maximumWritten = 10
+
+// summarize says in a result what changes did. Roster's own books are named only where nothing else is.
+func (p *planner) summarize(result *telephony.AgentResult, changes []undo) {
+	result.Changed, result.Queues, result.Written = false, nil, nil
+	if len(changes) == 0 {
+		return
+	}
+	var queues, written wanted
+	seen := map[*row]bool{}
+	for _, u := range changes {
+		if seen[u.row] {
+			continue
+		}
+		seen[u.row] = true
+		names := u.table.difference(u.now, u.row.now)
+		result.Changed = result.Changed || len(names) > 0
+		if u.table == p.registry {
+			continue
+		}
+		for _, name := range names {
+			written.add(name)
+		}
+		if u.table == p.members && len(names) > 0 {
+			queues.add(u.row.key[0])
+		}
+	}
+	if result.Changed && len(written.names) == 0 {
+		written.add(p.registry.table)
+	}
+	slices.Sort(queues.names)
+	slices.Sort(written.names)
+	result.Queues, result.Written = queues.names, written.names[:min(len(written.names), maximumWritten)]
+}
+
+// difference names the columns in which a row differs from what it was, or its table where there was or is none.
+func (t *rows) difference(was, now []cell) (names []string) {
+	if was == nil && now == nil {
+		return nil
+	}
+	if was == nil || now == nil {
+		return []string{t.table}
+	}
+	for i, c := range t.cols {
+		if i != t.stamp && !was[i].same(now[i]) {
+			names = append(names, t.table+"."+c)
+		}
+	}
+	return names
 }
 
 func (p *planner) call(c *call) (err error) {

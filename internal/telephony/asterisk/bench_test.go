@@ -45,7 +45,7 @@ func BenchmarkApplyAgents(b *testing.B) {
 }
 
 func benchmarkApplyAgents(b *testing.B, newConfig func() Config) {
-	const people, concurrency = 10_000, 64
+	const people = 10_000
 	for b.Loop() {
 		config := newConfig()
 		config.Center = "acme"
@@ -56,25 +56,9 @@ func benchmarkApplyAgents(b *testing.B, newConfig func() Config) {
 		if _, err := backend.Load(context.Background()); err != nil {
 			b.Fatal(err)
 		}
-		settings := &telephony.Settings{Context: "acme", Template: map[string]string{"transport": "transport-wss", "webrtc": "yes"}}
-		agents := make([]*telephony.Agent, people)
-		for i := range agents {
-			agents[i] = benchAgent(settings, i)
-		}
 		for _, round := range []string{"write", "verify"} {
 			before, start := backend.Stats(), time.Now()
-			var wg sync.WaitGroup
-			for w := range concurrency {
-				wg.Go(func() {
-					for i := w; i < people; i += concurrency {
-						if _, err := backend.ApplyAgent(context.Background(), agents[i]); err != nil {
-							b.Error(err)
-							return
-						}
-					}
-				})
-			}
-			wg.Wait()
+			applyPeople(b, backend, people)
 			took, after := time.Since(start), backend.Stats()
 			b.ReportMetric(float64(took.Microseconds())/people, "µs/"+round)
 			b.ReportMetric(float64(after.Statements-before.Statements)/people, "statements/"+round)
@@ -88,4 +72,22 @@ func benchmarkApplyAgents(b *testing.B, newConfig func() Config) {
 		b.ReportMetric(float64(time.Since(start).Milliseconds()), "ms/load")
 		_ = backend.Close()
 	}
+}
+
+// applyPeople applies many people, many at a time.
+func applyPeople(b *testing.B, backend *Backend, people int) {
+	const concurrency = 64
+	settings := &telephony.Settings{Context: "acme", Template: map[string]string{"transport": "transport-wss", "webrtc": "yes"}}
+	var wg sync.WaitGroup
+	for w := range concurrency {
+		wg.Go(func() {
+			for i := w; i < people; i += concurrency {
+				if _, err := backend.ApplyAgent(context.Background(), benchAgent(settings, i)); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
 }

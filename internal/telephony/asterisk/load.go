@@ -26,10 +26,10 @@ func (s *session) records(ctx context.Context, center string) (*telephony.Record
 	}
 	err = conn.query(ctx, newStatement(s.dialect).
 		add(`SELECT r.name, r.uid, r.fingerprint, r.credentials, p.id, a.phase, a.agent_group,
-			a.requested_at, a.offline_at, a.completed_at
+			a.requested_at, a.offline_at, a.completed_at, r.spy_groups, a.monitors, r.handled
 			FROM roster_registry r LEFT JOIN roster_agents a ON a.name = r.name
 			LEFT JOIN ps_auths p ON p.id = r.name AND p.password <> '' AND r.claimed = 1
-			WHERE r.kind = 'Agent' AND r.center = `).arg(center), 10, func(c []cell) {
+			WHERE r.kind = 'Agent' AND r.center = `).arg(center), 13, func(c []cell) {
 		name := c[0].text
 		list := revoked[name]
 		slices.SortFunc(list, func(a, b telephony.Revocation) int {
@@ -38,6 +38,7 @@ func (s *session) records(ctx context.Context, center string) (*telephony.Record
 		records.Agents[name] = telephony.AgentRecord{
 			UID: c[1].text, Fingerprint: c[2].text, CredentialVersions: c[3].text, HasPhone: !c[4].null,
 			Phase: c[5].text, Group: c[6].text, Revoked: list,
+			SpyGroups: c[10].text, Monitors: c[11].text, Handled: parseHandled(c[12].text),
 			Deactivation: telephony.Deactivation{RequestedAt: parseInstant(c[7].text),
 				OfflineAt: parseInstant(c[8].text), CompletedAt: parseInstant(c[9].text)},
 		}

@@ -29,7 +29,7 @@ func (p *planner) agent(a *telephony.Agent) (telephony.AgentResult, error) {
 	reg = registryCells(reg)
 	next := slices.Clone(reg)
 	next[regCenter], next[regUID] = text(p.center), text(a.UID)
-	next[regCredentials] = text(a.CredentialVersions)
+	next[regCredentials], next[regSpyGroups] = text(a.CredentialVersions), text(a.SpyGroups)
 
 	hasPhone, err := p.phone(a, settings, next)
 	if err != nil {
@@ -57,6 +57,9 @@ func (p *planner) agent(a *telephony.Agent) (telephony.AgentResult, error) {
 			return telephony.AgentResult{}, err
 		}
 	}
+	if err := p.orders(a, next); err != nil {
+		return telephony.AgentResult{}, err
+	}
 	if err := p.agents.put(key{a.Name}, reportCells(p.center, a, p.now)); err != nil {
 		return telephony.AgentResult{}, err
 	}
@@ -68,6 +71,7 @@ func (p *planner) agent(a *telephony.Agent) (telephony.AgentResult, error) {
 			Fingerprint: next[regFingerprint].text, UID: a.UID, CredentialVersions: a.CredentialVersions,
 			HasPhone: hasPhone, Phase: a.Phase, Group: a.Group,
 			Revoked: slices.Clone(a.Revoked), Deactivation: a.Deactivation,
+			SpyGroups: a.SpyGroups, Monitors: a.Monitors, Handled: parseHandled(next[regHandled].text),
 		},
 		Online:        p.online(a.Name),
 		ForeignQueues: foreign,
@@ -135,6 +139,10 @@ func (p *planner) securedPhone(a *telephony.Agent, settings *telephony.Settings,
 	} else {
 		cells[authPassword] = auth[authPassword]
 	}
+	// Of a password that is not given nobody can say that it is right.
+	if a.Password != nil || reg[regPasswordCheck].null {
+		reg[regPasswordCheck] = text(strconv.FormatUint(uint64(passwordCheck(a.Name, cells[authPassword].text)), 16))
+	}
 	if err := p.auths.put(k, cells); err != nil {
 		return err
 	}
@@ -191,7 +199,7 @@ func (p *planner) refusePhone(k key) error {
 // cannot be planned stays as it is.
 func (p *planner) mailbox(a *telephony.Agent, settings *telephony.Settings, reg []cell) error {
 	want := address(a.Mailbox, settings.Context)
-	_, err := p.attempt(func() error { return p.moveMailbox(a, settings, want, reg[regMailbox].text) })
+	err := p.attempt(func() error { return p.moveMailbox(a, settings, want, reg[regMailbox].text) })
 	if err == nil {
 		reg[regMailbox] = text(want)
 		return nil
@@ -304,10 +312,7 @@ func (p *planner) join(a *telephony.Agent, settings *telephony.Settings, was, re
 	}
 	slices.Sort(pauses)
 	reg[regOwnPauses] = text(strings.Join(pauses, ","))
-	reg[regPauseReason] = null
-	if len(pauses) > 0 {
-		reg[regPauseReason] = text(a.PauseReason)
-	}
+	reg[regPauseReason] = text(a.PauseReason)
 	return foreign, nil
 }
 
@@ -342,9 +347,9 @@ func (p *planner) member(a *telephony.Agent, m telephony.Membership, own bool, o
 	if was[memName].text != a.Name || was[memUniqueID].text == "" {
 		cells[memUniqueID] = text(newMemberID)
 	}
-	paused := was[memPaused].text != "" && was[memPaused].text != "0"
+	paused := isPaused(was[memPaused].text)
 	// A reason that is not the one Roster wrote is of somebody who paused the person since.
-	own = own && paused && was[memReason].text == ownReason
+	own = own && paused && (p.members.absent[memReason] || was[memReason].text == ownReason)
 	switch {
 	case a.PauseReason == "" && own:
 		cells[memPaused], cells[memReason] = flag(false), cell{}
@@ -397,6 +402,9 @@ func (p *planner) extension(extension, iface, queue string) error {
 	}
 	if extension == "" {
 		return nil
+	}
+	if was := p.extensions.get(want); was != nil && was[extCenter].text == p.center && p.extensions.owner(want, was) != owner {
+		p.taken(want, was)
 	}
 	return p.extensions.put(want, []cell{text(p.center), text(iface), text(queue)})
 }

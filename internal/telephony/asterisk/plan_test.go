@@ -100,9 +100,7 @@ func (m memory) write(t testing.TB, st *state) (written int) {
 func (m memory) apply(t testing.TB, center string, calls ...*call) (written int) {
 	st := m.state("transport", "webrtc")
 	p := &planner{state: st, center: center, now: time.Unix(1_800_000_000, 0), endpointColumns: planned.endpointColumns}
-	if conflicts := p.calls(calls); len(conflicts) > 0 {
-		p.calls(conflicts)
-	}
+	p.batch(calls)
 	return m.write(t, st)
 }
 

@@ -97,6 +97,7 @@ func (d *postgresDialect) columns(ctx context.Context, q queryer, table string) 
 		if err := rows.Scan(&name, &c.cast, &c.limit, &c.sequence); err != nil {
 			return nil, err
 		}
+		c.whole = c.cast == "smallint" || c.cast == "integer" || c.cast == "bigint"
 		columns[name] = c
 	}
 	return columns, rows.Err()

@@ -26,7 +26,15 @@ func (r *reader) where(t *rows, column string, values []string) {
 }
 
 func (r *reader) selecting(t *rows) *statement {
-	return newStatement(r.conn.dialect).add("SELECT ", columns(t.key, t.cols), " FROM ", quote(t.table))
+	s := newStatement(r.conn.dialect).add("SELECT ", columns(t.key))
+	for i, c := range t.cols {
+		if s.add(", "); t.absent[i] {
+			s.add("NULL")
+		} else {
+			s.add(quote(c))
+		}
+	}
+	return s.add(" FROM ", quote(t.table))
 }
 
 func (r *reader) rows(t *rows, s *statement) {
@@ -129,7 +137,22 @@ func (r *reader) agents(st *state, sch *schema, center string, calls []*call) {
 	r.where(st.revocations, "agent", names.names)
 	r.where(st.extensions, "interface", interfaces.names)
 	r.where(st.extensions, "key", extensions.names)
+	r.holders(st, center)
 	r.voicemail(st, slices.Collect(maps.Keys(voicemail)))
+}
+
+// holders reads the registry entries of those whose extensions are to ring somebody else.
+func (r *reader) holders(st *state, center string) {
+	names := map[string][]string{}
+	for _, row := range st.extensions.order {
+		k, ok := holderOf(row.now)
+		if ok && row.now[extCenter].text == center && st.registry.get(k) == nil {
+			names[k[0]] = append(names[k[0]], k[1])
+		}
+	}
+	for _, kind := range []string{kindAgent, kindQueue} {
+		r.registry(st, kind, names[kind])
+	}
 }
 
 func (r *reader) registry(st *state, kind string, names []string) {
@@ -169,6 +192,7 @@ func (r *reader) queues(st *state, center string, calls []*call) {
 	r.where(st.queues, "name", names.names)
 	r.where(st.extensions, "queue", names.names)
 	r.where(st.extensions, "key", extensions.names)
+	r.holders(st, center)
 	if len(strays.names) > 0 {
 		r.rows(st.members, r.selecting(st.members).add(" WHERE queue_name IN ").list(strays.names).
 			add(" AND NOT EXISTS (SELECT 1 FROM roster_memberships r WHERE r.center = ").arg(center).

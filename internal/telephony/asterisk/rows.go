@@ -133,6 +133,14 @@ func contextOf(a *telephony.Agent, s *telephony.Settings) string {
 	return s.Context
 }
 
+// spyGroup gives a phone's channels the labels by which others may listen to them.
+func spyGroup(labels string) cell {
+	if labels == "" {
+		return null
+	}
+	return text("SPYGROUP=" + labels)
+}
+
 // settingsOf are a's settings, never nil.
 func settingsOf(s *telephony.Settings) *telephony.Settings {
 	if s == nil {
@@ -155,6 +163,9 @@ func endpointCells(a *telephony.Agent, s *telephony.Settings, cells []cell) {
 	cells[endContext] = text(contextOf(a, s))
 	cells[endMailboxes] = text(address(a.Mailbox, s.Context))
 	cells[endDisallow], cells[endAllow] = text("all"), text(codecs)
+	if a.Access == telephony.AccessGranted {
+		cells[endSetVar] = spyGroup(a.SpyGroups)
+	}
 	if v, ok := s.Template["disallow"]; ok {
 		cells[endDisallow] = text(v)
 	}
@@ -176,7 +187,7 @@ func reportCells(center string, a *telephony.Agent, now time.Time) []cell {
 	cells[repCenter], cells[repUID], cells[repInterface] = text(center), text(a.UID), text(interfaceOf(a.Name))
 	cells[repExtension], cells[repDisplayName], cells[repEmail] = text(a.Extension), text(a.DisplayName), text(a.Email)
 	cells[repEmployeeID], cells[repRole], cells[repPhase] = text(a.EmployeeID), text(a.Role), text(a.Phase)
-	cells[repGroup], cells[repColor] = text(a.Group), text(a.Color)
+	cells[repGroup], cells[repColor], cells[repMonitors] = text(a.Group), text(a.Color), text(a.Monitors)
 	cells[repRequestedAt], cells[repOfflineAt] = instant(a.RequestedAt), instant(a.OfflineAt)
 	cells[repCompletedAt], cells[repDeletedAt] = instant(a.CompletedAt), null
 	cells[repUpdatedAt] = instant(now)

@@ -7,7 +7,6 @@ import (
 	"embed"
 	"errors"
 	"io/fs"
-	"slices"
 	"strings"
 
 	"github.com/pressly/goose/v3"
@@ -158,10 +157,8 @@ func (s *session) seed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range slices.Concat(s.schema.members.key, s.schema.members.cols) {
-		if _, ok := columns[c]; !ok {
-			return nil // check says so
-		}
+	if _, ok := columns["reason_paused"]; !ok || len(s.schema.members.missing(columns)) > 0 {
+		return nil // there is nothing to keep writable; what is missing, check says
 	}
 	written := false
 	if err := conn.query(ctx, newStatement(s.dialect).add("SELECT reason_paused FROM queue_members WHERE queue_name = ").
@@ -188,11 +185,10 @@ func (s *session) check(ctx context.Context) error {
 		if len(have) == 0 && s.readOnly {
 			continue
 		}
-		var missing []string
-		for _, c := range slices.Concat(r.key, r.cols) {
-			if _, ok := have[c]; !ok {
-				missing = append(missing, c)
-			}
+		missing := r.missing(have)
+		if len(missing) > 0 && strings.HasPrefix(r.table, "roster_") {
+			return telephony.Errorf(telephony.Refused, nil,
+				"table %s is of an older version of Roster and may only be read: it comes up to date once Roster may write (management: Manage)", r.table)
 		}
 		if len(missing) > 0 {
 			return telephony.Errorf(telephony.Refused, nil,

@@ -136,6 +136,7 @@ func (d *sqliteDialect) columns(ctx context.Context, q queryer, table string) (m
 		if m := varchar.FindStringSubmatch(declared); m != nil {
 			c.limit, _ = strconv.Atoi(m[1])
 		}
+		c.whole = strings.Contains(strings.ToUpper(declared), "INT") // SQLite's own rule
 		columns[name] = c
 	}
 	return columns, rows.Err()

@@ -26,6 +26,14 @@ func (a cell) same(b cell) bool { return a.text == b.text }
 // maxKey is the most columns that a primary key has.
 const maxKey = 4
 
+// wholeNumber is a cell as a column of whole numbers gives it back.
+func wholeNumber(c cell) cell {
+	if n, err := strconv.ParseInt(c.text, 10, 64); err == nil {
+		return cell{text: strconv.FormatInt(n, 10)}
+	}
+	return c
+}
+
 // key is the values of a row's key columns.
 type key [maxKey]string
 
@@ -38,6 +46,12 @@ type relation struct {
 	limits []int
 	// casts are the database's types of cols, for an UPDATE from a list of values.
 	casts []string
+	// whole are the cols of whole numbers, and absent those of the optional ones that the database lacks.
+	whole, absent []bool
+	// optional are columns that the table may lack.
+	optional []int
+	// watched are the columns that Compare compares as they are.
+	watched []int
 	// owner names what a row belongs to, for rows that are looked up by it.
 	owner func(key, []cell) string
 	// identity is a column whose change makes another row of it: Asterisk ignores what else changes
@@ -67,9 +81,11 @@ type rows struct {
 	journal *[]undo
 }
 
+// undo is what a row was before a change.
 type undo struct {
-	row *row
-	now []cell
+	table *rows
+	row   *row
+	now   []cell
 }
 
 func newRows(r *relation, journal *[]undo) *rows {
@@ -129,6 +145,12 @@ func (t *rows) owned(owner string) []*row {
 func (t *rows) put(k key, cells []cell) error {
 	r := t.row(k)
 	for i := range cells {
+		switch {
+		case t.absent[i]:
+			cells[i] = null
+		case t.whole[i]:
+			cells[i] = wholeNumber(cells[i])
+		}
 		if r.now != nil && cells[i].same(r.now[i]) {
 			cells[i] = r.now[i]
 			continue
@@ -163,7 +185,7 @@ func (t *rows) drop(k key) {
 }
 
 func (t *rows) set(r *row, cells []cell) {
-	*t.journal = append(*t.journal, undo{r, r.now})
+	*t.journal = append(*t.journal, undo{t, r, r.now})
 	r.now = cells
 }
 
@@ -213,15 +235,16 @@ func (s *state) tables() []*rows {
 	return append(tables, s.contacts...)
 }
 
-// attempt plans with f, all of it or nothing. It says whether anything changed.
-func (s *state) attempt(f func() error) (changed bool, err error) {
+// attempt plans with f, all of it or nothing.
+func (s *state) attempt(f func() error) error {
 	start := len(s.journal)
-	if err := f(); err != nil {
-		for i := len(s.journal) - 1; i >= start; i-- {
-			s.journal[i].row.now = s.journal[i].now
-		}
-		s.journal = s.journal[:start]
-		return false, err
+	err := f()
+	if err == nil {
+		return nil
 	}
-	return len(s.journal) > start, nil
+	for i := len(s.journal) - 1; i >= start; i-- {
+		s.journal[i].row.now = s.journal[i].now
+	}
+	s.journal = s.journal[:start]
+	return err
 }

@@ -221,7 +221,7 @@ func (s *tables) one(t *testing.T, query string, args ...any) []string {
 }
 
 func (s *tables) Phone(t *testing.T, agent string) *telephonytest.Phone {
-	endpoint := s.one(t, `SELECT callerid, context, auth, aors, transport, webrtc FROM ps_endpoints WHERE id = ?`, agent)
+	endpoint := s.one(t, `SELECT callerid, context, auth, aors, transport, webrtc, set_var FROM ps_endpoints WHERE id = ?`, agent)
 	auth := s.one(t, `SELECT username, auth_type, password FROM ps_auths WHERE id = ?`, agent)
 	aor := s.one(t, `SELECT max_contacts FROM ps_aors WHERE id = ?`, agent)
 	if endpoint == nil && auth == nil && aor == nil {
@@ -235,7 +235,8 @@ func (s *tables) Phone(t *testing.T, agent string) *telephonytest.Phone {
 		t.Errorf("endpoint %s has context %s and %s contacts", agent, endpoint[1], aor[0])
 	}
 	return &telephonytest.Phone{Granted: granted, Password: auth[2], CallerID: endpoint[0],
-		Columns: map[string]string{"transport": endpoint[4], "webrtc": endpoint[5]}}
+		Columns:   map[string]string{"transport": endpoint[4], "webrtc": endpoint[5]},
+		SpyGroups: strings.TrimPrefix(endpoint[6], "SPYGROUP=")}
 }
 
 func (s *tables) Queue(t *testing.T, queue string) *telephonytest.Queue {
@@ -299,11 +300,11 @@ func (s *tables) Extensions(t *testing.T, center string) map[string]string {
 
 func (s *tables) Report(t *testing.T, agent string) *telephonytest.Report {
 	r := s.one(t, `SELECT center, display_name, email, phase, agent_group, interface, extension,
-		requested_at, offline_at, completed_at, deleted_at FROM roster_agents WHERE name = ?`, agent)
+		requested_at, offline_at, completed_at, deleted_at, monitors FROM roster_agents WHERE name = ?`, agent)
 	if r == nil {
 		return nil
 	}
-	return &telephonytest.Report{Center: r[0], DisplayName: r[1], Email: r[2], Phase: r[3], Group: r[4], Interface: r[5], Extension: r[6],
+	return &telephonytest.Report{Center: r[0], DisplayName: r[1], Email: r[2], Phase: r[3], Group: r[4], Interface: r[5], Extension: r[6], Monitors: r[11],
 		RequestedAt: parseInstant(r[7]), OfflineAt: parseInstant(r[8]), CompletedAt: parseInstant(r[9]), DeletedAt: parseInstant(r[10])}
 }
 
@@ -374,4 +375,38 @@ func (s *tables) AddMailbox(t *testing.T, address, pin string) {
 func (s *tables) SetPIN(t *testing.T, address, pin string) {
 	mailbox, context, _ := strings.Cut(address, "@")
 	s.exec(t, `UPDATE voicemail SET password = ? WHERE mailbox = ? AND context = ?`, pin, mailbox, context)
+}
+
+func (s *tables) OpenPhone(t *testing.T, agent string) {
+	s.exec(t, `UPDATE ps_endpoints SET context = 'acme' WHERE id = ?`, agent)
+	s.exec(t, `UPDATE ps_aors SET max_contacts = 1 WHERE id = ?`, agent)
+}
+
+func (s *tables) ClosePhone(t *testing.T, agent string) {
+	s.exec(t, `UPDATE ps_endpoints SET context = 'roster-refused' WHERE id = ?`, agent)
+	s.exec(t, `UPDATE ps_aors SET max_contacts = 0 WHERE id = ?`, agent)
+}
+
+func (s *tables) SetPassword(t *testing.T, agent, password string) {
+	s.exec(t, `UPDATE ps_auths SET password = ? WHERE id = ?`, password, agent)
+}
+
+func (s *tables) SetPenalty(t *testing.T, queue, agent string, penalty int) {
+	s.exec(t, `UPDATE queue_members SET penalty = ? WHERE queue_name = ? AND interface = ?`, penalty, queue, interfaceOf(agent))
+}
+
+func (s *tables) SetStrategy(t *testing.T, queue, strategy string) {
+	s.exec(t, `UPDATE queues SET strategy = ? WHERE name = ?`, strategies[strategy], queue)
+}
+
+func (s *tables) RemoveQueue(t *testing.T, queue string) {
+	s.exec(t, `DELETE FROM queues WHERE name = ?`, queue)
+}
+
+func (s *tables) RemoveExtension(t *testing.T, center, extension string) {
+	s.exec(t, `DELETE FROM roster_extensions WHERE key = ?`, center+"/"+extension)
+}
+
+func (s *tables) SetReportGroup(t *testing.T, agent, group string) {
+	s.exec(t, `UPDATE roster_agents SET agent_group = ? WHERE name = ?`, group, agent)
 }

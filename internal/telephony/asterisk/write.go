@@ -133,7 +133,7 @@ func (w *writer) deleteRows(t *rows, list []*row) {
 
 func (w *writer) insertRows(t *rows, list []*row) {
 	chunks(w, list, len(t.key)+len(t.cols), func(chunk []*row) {
-		s := newStatement(w.conn.dialect).add("INSERT INTO ", quote(t.table), " (", columns(t.key, t.cols), ") VALUES ")
+		s := newStatement(w.conn.dialect).add("INSERT INTO ", quote(t.table), " (", columns(t.key, t.present()), ") VALUES ")
 		for i, r := range chunk {
 			if i > 0 {
 				s.add(", ")
@@ -145,8 +145,10 @@ func (w *writer) insertRows(t *rows, list []*row) {
 				}
 				s.arg(k)
 			}
-			for _, c := range r.now {
-				s.add(", ").cell(c)
+			for i, c := range r.now {
+				if !t.absent[i] {
+					s.add(", ").cell(c)
+				}
 			}
 			s.add(")")
 		}

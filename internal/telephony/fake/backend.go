@@ -138,7 +138,8 @@ func (b *Backend) ApplyAgent(ctx context.Context, want *telephony.Agent) (teleph
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	c := change{Backend: b, want: want, settings: want.Settings, was: b.agents[want.Name]}
+	c := change{Backend: b, want: want, settings: want.Settings, was: b.agents[want.Name],
+		touched: map[string]bool{}, written: map[string]bool{}}
 	if c.settings == nil {
 		c.settings = &telephony.Settings{}
 	}
@@ -154,7 +155,8 @@ type change struct {
 	want     *telephony.Agent
 	settings *telephony.Settings
 	was      *agent
-	changed  bool
+	// touched are the queues whose members changed, and written is what else did.
+	touched, written map[string]bool
 	// keepMailbox leaves the mailbox as it is.
 	keepMailbox bool
 }
@@ -216,6 +218,7 @@ func (c *change) apply() telephony.AgentResult {
 	a, want := c.want, &agent{ownPauses: map[string]bool{}}
 	if c.was != nil {
 		want.ownPauses, want.pauseReason, want.claimed, want.mailbox = c.was.ownPauses, c.was.pauseReason, c.was.claimed, c.was.mailbox
+		want.password = c.was.password
 	}
 	want.center = c.center
 	hasPhone := c.phone(want)
@@ -223,12 +226,15 @@ func (c *change) apply() telephony.AgentResult {
 		c.mailbox(want)
 	}
 	foreign := c.join(want)
-	c.changed = c.setExtension(a.Extension, "PJSIP/"+a.Name) || c.changed
-	c.report()
-	if c.refused() && c.contacts[a.Name].After(time.Now()) {
-		delete(c.contacts, a.Name)
-		c.changed = true
+	if c.setExtension(a.Extension, "PJSIP/"+a.Name) {
+		c.written["extensions"] = true
 	}
+	want.extension = a.Extension
+	if c.refused() {
+		c.expire()
+	}
+	handled := c.orders(want)
+	c.report()
 	fingerprint := a.Fingerprint()
 	if len(foreign) > 0 {
 		fingerprint = ""
@@ -236,12 +242,83 @@ func (c *change) apply() telephony.AgentResult {
 	want.record = telephony.AgentRecord{
 		Fingerprint: fingerprint, UID: a.UID, HasPhone: hasPhone, CredentialVersions: a.CredentialVersions,
 		Phase: a.Phase, Group: a.Group, Revoked: slices.Clone(a.Revoked), Deactivation: a.Deactivation,
-	}
-	if c.was == nil || c.was.record.Fingerprint != want.record.Fingerprint {
-		c.changed = true
+		SpyGroups: a.SpyGroups, Monitors: a.Monitors, Handled: handled,
 	}
 	c.agents[a.Name] = want
-	return telephony.AgentResult{Record: want.record, Online: c.contacts[a.Name].After(time.Now()), Changed: c.changed, ForeignQueues: foreign}
+	want.left = c.picture(a.Name, want)
+	changed := len(c.written) > 0
+	if !changed && (c.was == nil || !c.was.same(want)) {
+		changed, c.written["registry"] = true, true
+	}
+	return telephony.AgentResult{
+		Record: want.record, Online: c.contacts[a.Name].After(time.Now()), Changed: changed,
+		Queues: slices.Sorted(maps.Keys(c.touched)), Written: slices.Sorted(maps.Keys(c.written)), ForeignQueues: foreign,
+	}
+}
+
+// same says that the registry says the same.
+func (a *agent) same(b *agent) bool {
+	return a.record.Fingerprint == b.record.Fingerprint && maps.Equal(a.record.Handled, b.record.Handled) &&
+		maps.Equal(a.ownPauses, b.ownPauses) && a.left == b.left && a.extension == b.extension
+}
+
+func (c *change) expire() {
+	if c.contacts[c.want.Name].After(time.Now()) {
+		delete(c.contacts, c.want.Name)
+		c.written["contacts"] = true
+	}
+}
+
+// orders carries out what was not yet, and returns what is done by now.
+func (c *change) orders(reg *agent) map[telephony.OrderKind]string {
+	handled := map[telephony.OrderKind]string{}
+	if c.was != nil {
+		maps.Copy(handled, c.was.record.Handled)
+	}
+	for _, o := range c.want.Orders {
+		if handled[o.Kind] == o.Value {
+			continue
+		}
+		handled[o.Kind] = o.Value
+		switch {
+		case o.Skip:
+		case o.Kind == telephony.OrderLogout:
+			c.expire()
+		case o.Kind == telephony.OrderPause:
+			c.repause(func(queue string, m *Member) {
+				if !m.Paused {
+					m.Paused, m.Reason = true, o.Reason
+				}
+			})
+		case o.Kind == telephony.OrderUnpause:
+			c.repause(func(queue string, m *Member) {
+				if !m.Paused {
+					return
+				}
+				m.Paused, m.Reason = false, ""
+				if c.want.PauseReason != "" && c.added(c.want.Name, queue) {
+					m.Paused, m.Reason, reg.ownPauses[queue] = true, c.want.PauseReason, true
+				}
+			})
+		}
+	}
+	return handled
+}
+
+// repause lets f pause and unpause the person in the centre's queues.
+func (c *change) repause(f func(queue string, m *Member)) {
+	for queue, have := range c.members["PJSIP/"+c.want.Name] {
+		if m := clone(have); c.owns(queue) {
+			if f(queue, m); *m != *have {
+				c.putMember(queue, m)
+			}
+		}
+	}
+}
+
+func (c *change) putMember(queue string, m *Member) {
+	c.touched[queue], c.written["members"] = true, true
+	c.setMember(queue, m)
 }
 
 func (c *change) phone(reg *agent) (hasPhone bool) {
@@ -259,8 +336,18 @@ func (c *change) phone(reg *agent) (hasPhone bool) {
 			want.Password = have.Password
 			maps.Copy(want.Columns, have.Columns)
 		}
+		want.SpyGroups = c.want.SpyGroups
+		if c.refused() {
+			want.SpyGroups = ""
+			if have != nil {
+				want.SpyGroups = have.SpyGroups
+			}
+		}
 		if c.want.Password != nil {
 			want.Password = *c.want.Password
+		}
+		if c.want.Password != nil || reg.password == "" {
+			reg.password = want.Password
 		}
 		want.CallerID = c.want.DisplayName
 		if c.want.Extension != "" {
@@ -271,7 +358,7 @@ func (c *change) phone(reg *agent) (hasPhone bool) {
 		want.Granted = false
 	}
 	if !same(have, want, samePhone) {
-		c.changed = true
+		c.written["phones"] = true
 		c.phones[c.want.Name] = want
 	}
 	return secured
@@ -283,7 +370,7 @@ func (c *change) mailbox(reg *agent) {
 	if reg.mailbox != "" && reg.mailbox != address {
 		moved = c.mailboxes[reg.mailbox]
 		delete(c.mailboxes, reg.mailbox)
-		c.changed = true
+		c.written["mailboxes"] = true
 	}
 	reg.mailbox = ""
 	if address == "" {
@@ -300,7 +387,7 @@ func (c *change) mailbox(reg *agent) {
 	}
 	reg.mailbox = address
 	if have == nil || *have != *want {
-		c.changed = true
+		c.written["mailboxes"] = true
 		c.mailboxes[address] = want
 	}
 }
@@ -331,16 +418,13 @@ func (c *change) join(reg *agent) (foreign []string) {
 		}
 		if c.refused() && c.owns(queue) || c.added(c.want.Name, queue) {
 			delete(c.members[iface], queue)
-			c.changed = true
+			c.touched[queue], c.written["members"] = true, true
 		}
 	}
 	slices.SortFunc(reported, func(a, b Membership) int { return strings.Compare(a.Queue+"/"+a.Channel, b.Queue+"/"+b.Channel) })
 	if !slices.Equal(c.memberships[c.want.Name], reported) {
-		c.changed = true
+		c.written["memberships"] = true
 		c.memberships[c.want.Name] = reported
-	}
-	if !maps.Equal(reg.ownPauses, pauses) {
-		c.changed = true
 	}
 	reg.ownPauses, reg.pauseReason = pauses, c.want.PauseReason
 	return foreign
@@ -365,7 +449,7 @@ func (c *change) claim(name string) bool {
 		q = &queue{center: c.center}
 		c.queues[name] = q
 	}
-	q.claimed, c.changed = true, true
+	q.claimed, c.written["registry"] = true, true
 	return true
 }
 
@@ -395,8 +479,7 @@ func (c *change) member(reg *agent, m telephony.Membership) bool {
 		}
 	}
 	if have == nil || *have != *want {
-		c.changed = true
-		c.setMember(m.Queue, want)
+		c.putMember(m.Queue, want)
 	}
 	return own
 }
@@ -412,10 +495,25 @@ func (b *Backend) setExtension(extension, target string) (changed bool) {
 		}
 	}
 	if extension != "" && b.extensions[want] != target {
+		b.taken(extension, b.extensions[want])
 		b.extensions[want], b.rings[back] = target, want
 		changed = true
 	}
 	return changed
+}
+
+// taken notes that an extension is no longer its holder's, by Roster's own hand.
+func (b *Backend) taken(extension, target string) {
+	if name, ok := strings.CutPrefix(target, "PJSIP/"); ok {
+		if a := b.agents[name]; a != nil && a.center == b.center && a.extension == extension {
+			a.extension = ""
+		}
+	}
+	if name, ok := strings.CutPrefix(target, "queue "); ok {
+		if q := b.queues[name]; q != nil && q.center == b.center && q.extension == extension {
+			q.extension = ""
+		}
+	}
 }
 
 func (c *change) report() {
@@ -423,34 +521,37 @@ func (c *change) report() {
 	want := &Report{
 		Center: c.center, DisplayName: a.DisplayName, Email: a.Email, Phase: a.Phase, Group: a.Group,
 		Interface: "PJSIP/" + a.Name, Extension: a.Extension,
-		RequestedAt: a.RequestedAt, OfflineAt: a.OfflineAt, CompletedAt: a.CompletedAt,
+		Monitors: a.Monitors, RequestedAt: a.RequestedAt, OfflineAt: a.OfflineAt, CompletedAt: a.CompletedAt,
 	}
 	if have := c.reports[a.Name]; have == nil || *have != *want {
-		c.changed = true
+		c.written["reports"] = true
 		c.reports[a.Name] = want
 	}
 }
 
 // RemoveAgent takes a person out, but for what is reported of them.
-func (b *Backend) RemoveAgent(ctx context.Context, name string, at time.Time) error {
+func (b *Backend) RemoveAgent(ctx context.Context, name string, at time.Time) ([]string, error) {
 	if err := b.begin(ctx, "RemoveAgent", name); err != nil {
-		return err
+		return nil, err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	a := b.agents[name]
 	if a == nil || a.center != b.center {
-		return nil
+		return nil, nil
 	}
 	if a.claimed {
 		delete(b.phones, name)
 		delete(b.contacts, name)
 	}
+	var queues []string
 	for queue := range b.members["PJSIP/"+name] {
 		if b.owns(queue) || b.added(name, queue) {
 			delete(b.members["PJSIP/"+name], queue)
+			queues = append(queues, queue)
 		}
 	}
+	slices.Sort(queues)
 	delete(b.memberships, name)
 	delete(b.mailboxes, a.mailbox)
 	delete(b.agents, name)
@@ -458,7 +559,7 @@ func (b *Backend) RemoveAgent(ctx context.Context, name string, at time.Time) er
 	if r := b.reports[name]; r != nil {
 		r.Phase, r.DeletedAt = "Deleted", at.UTC().Truncate(time.Second)
 	}
-	return nil
+	return queues, nil
 }
 
 // ApplyQueue makes the system match one queue.
@@ -489,7 +590,11 @@ func (b *Backend) ApplyQueue(ctx context.Context, want *telephony.Queue) error {
 		b.dropMembers(want.Name, b.nobody(want.Name))
 	}
 	b.setExtension(want.Extension, "queue "+want.Name)
-	b.queues[want.Name] = &queue{center: b.center, fingerprint: want.Fingerprint(), claimed: claimed}
+	q = &queue{center: b.center, fingerprint: want.Fingerprint(), claimed: claimed, extension: want.Extension, applied: true}
+	if claimed {
+		q.row = clone(b.queueRows[want.Name])
+	}
+	b.queues[want.Name] = q
 	return nil
 }
 

@@ -103,6 +103,48 @@ func (s *system) AddMailbox(_ *testing.T, address, pin string) {
 	s.SetMailbox(address, &fake.Mailbox{PIN: pin})
 }
 
+func (s *system) OpenPhone(_ *testing.T, agent string)  { s.setGranted(agent, true) }
+func (s *system) ClosePhone(_ *testing.T, agent string) { s.setGranted(agent, false) }
+
+func (s *system) setGranted(agent string, granted bool) {
+	p := s.System.Phone(agent)
+	p.Granted = granted
+	s.SetPhone(agent, p)
+}
+
+func (s *system) SetPassword(_ *testing.T, agent, password string) {
+	p := s.System.Phone(agent)
+	p.Password = password
+	s.SetPhone(agent, p)
+}
+
+func (s *system) SetPenalty(_ *testing.T, queue, agent string, penalty int) {
+	for _, m := range s.System.Members(queue) {
+		if m.Name == agent {
+			m.Penalty = penalty
+			s.SetMember(queue, m)
+		}
+	}
+}
+
+func (s *system) SetStrategy(_ *testing.T, queue, strategy string) {
+	q := s.System.Queue(queue)
+	q.Strategy = strategy
+	s.SetQueue(queue, q)
+}
+
+func (s *system) RemoveQueue(_ *testing.T, queue string) { s.SetQueue(queue, nil) }
+
+func (s *system) RemoveExtension(_ *testing.T, center, extension string) {
+	s.System.RemoveExtension(center, extension)
+}
+
+func (s *system) SetReportGroup(_ *testing.T, agent, group string) {
+	r := s.System.Report(agent)
+	r.Group = group
+	s.SetReport(agent, r)
+}
+
 func (s *system) SetPIN(t *testing.T, address, pin string) {
 	m := s.System.Mailbox(address)
 	m.PIN = pin
@@ -124,7 +166,7 @@ func TestControls(t *testing.T) {
 	}
 	b.SetUnreachable(true)
 	b.Reset()
-	if err := b.RemoveAgent(t.Context(), "alice", time.Now()); err != nil || len(b.Calls()) != 1 {
+	if _, err := b.RemoveAgent(t.Context(), "alice", time.Now()); err != nil || len(b.Calls()) != 1 {
 		t.Errorf("got %v, %v", err, b.Calls())
 	}
 }

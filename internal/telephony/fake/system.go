@@ -34,12 +34,21 @@ type agent struct {
 	ownPauses   map[string]bool
 	pauseReason string
 	mailbox     string
+	// left is what the last ApplyAgent left there, and extension what rings the person since.
+	left      picture
+	extension string
+	// password as last given.
+	password string
 }
 
 // queue is what is registered of a queue.
 type queue struct {
 	center, fingerprint string
 	claimed             bool
+	// row and extension are what the last ApplyQueue left; applied says that there was one.
+	row       *QueueRow
+	extension string
+	applied   bool
 }
 
 // Phone is the endpoint of a person.
@@ -48,6 +57,8 @@ type Phone struct {
 	Password string
 	CallerID string
 	Columns  map[string]string
+	// SpyGroups are the labels of the phone's calls.
+	SpyGroups string
 }
 
 // QueueRow is a queue that callers can join.
@@ -69,8 +80,8 @@ type Mailbox struct{ Name, Email, PIN string }
 
 // Report is what outlives a person.
 type Report struct {
-	Center, DisplayName, Email, Phase, Group, Interface, Extension string
-	RequestedAt, OfflineAt, CompletedAt, DeletedAt                 time.Time
+	Center, DisplayName, Email, Phase, Group, Interface, Extension, Monitors string
+	RequestedAt, OfflineAt, CompletedAt, DeletedAt                           time.Time
 }
 
 // Membership is a reported place in a queue on one channel.
@@ -193,6 +204,16 @@ func (s *System) Memberships(name string) []Membership {
 	return slices.Clone(s.memberships[name])
 }
 
+// SetReport makes or replaces a person's reporting row; nil removes it.
+func (s *System) SetReport(name string, r *Report) {
+	s.Change(func() { put(s.reports, name, r) })
+}
+
+// RemoveExtension makes an extension of a centre ring nothing.
+func (s *System) RemoveExtension(center, extension string) {
+	s.Change(func() { delete(s.extensions, center+"/"+extension) })
+}
+
 // Register makes a phone's registration live until a time.
 func (s *System) Register(name string, until time.Time) {
 	s.Change(func() { s.contacts[name] = until })
@@ -229,5 +250,5 @@ func same[T any](a, b *T, equal func(a, b T) bool) bool {
 }
 
 func samePhone(a, b Phone) bool {
-	return a.Granted == b.Granted && a.Password == b.Password && a.CallerID == b.CallerID && maps.Equal(a.Columns, b.Columns)
+	return a.Granted == b.Granted && a.Password == b.Password && a.CallerID == b.CallerID && a.SpyGroups == b.SpyGroups && maps.Equal(a.Columns, b.Columns)
 }

@@ -246,7 +246,7 @@ func testForeignRemoval(s *suite) {
 	s.apply(alice())
 	s.applyQueue(support())
 	other := s.open("other")
-	if err := other.RemoveAgent(context.Background(), "alice-martin", moment); err != nil {
+	if _, err := other.RemoveAgent(context.Background(), "alice-martin", moment); err != nil {
 		s.Error(err)
 	}
 	if err := other.RemoveQueue(context.Background(), "support"); err != nil {
@@ -487,7 +487,7 @@ func testTakeover(s *suite) {
 	}
 	s.converged(a)
 	equal(s, "penalty", s.member("support", "alice-martin").Penalty, 3)
-	if err := second.RemoveAgent(context.Background(), "alice-martin", moment); err != nil {
+	if _, err := second.RemoveAgent(context.Background(), "alice-martin", moment); err != nil {
 		s.Fatal(err)
 	}
 	s.apply(alice())

@@ -44,6 +44,16 @@ type System interface {
 	AddMailbox(t *testing.T, address, pin string)
 	// SetPIN changes a PIN by phone.
 	SetPIN(t *testing.T, address, pin string)
+	// OpenPhone lets a refused phone call, and ClosePhone keeps another from calling, by hand.
+	OpenPhone(t *testing.T, agent string)
+	ClosePhone(t *testing.T, agent string)
+	SetPassword(t *testing.T, agent, password string)
+	SetPenalty(t *testing.T, queue, agent string, penalty int)
+	// SetStrategy takes the API's name.
+	SetStrategy(t *testing.T, queue, strategy string)
+	RemoveQueue(t *testing.T, queue string)
+	RemoveExtension(t *testing.T, center, extension string)
+	SetReportGroup(t *testing.T, agent, group string)
 }
 
 // Phone is the endpoint of a person.
@@ -53,6 +63,8 @@ type Phone struct {
 	Password, CallerID string
 	// Columns of the template.
 	Columns map[string]string
+	// SpyGroups are the labels of the phone's calls.
+	SpyGroups string
 }
 
 // Queue is a queue that callers can join.
@@ -75,8 +87,8 @@ type Mailbox struct{ Name, Email, PIN string }
 
 // Report is what outlives a person.
 type Report struct {
-	Center, DisplayName, Email, Phase, Group, Interface, Extension string
-	RequestedAt, OfflineAt, CompletedAt, DeletedAt                 time.Time
+	Center, DisplayName, Email, Phase, Group, Interface, Extension, Monitors string
+	RequestedAt, OfflineAt, CompletedAt, DeletedAt                           time.Time
 }
 
 // Membership is a reported place in a queue on one channel.

@@ -19,6 +19,22 @@ func Run(t *testing.T, newSystem func(t *testing.T) System) {
 		name string
 		test func(*suite)
 	}{
+		{"labels for listening are written, and stay where access is refused (C8)", testSpyGroups},
+		{"an order to log out ends registrations once (C5)", testLogout},
+		{"an order to pause is the person's own pause (C5, rule 7)", testPauseOrder},
+		{"an order to unpause lifts every pause but a leave's (C5, rule 7)", testUnpauseOrder},
+		{"orders that came too late are recorded only (C5)", testSkippedOrder},
+		{"orders are carried out once among many, one of which fails (C5)", testOrdersInBatch},
+		{"what changed is told by queue and column", testWritten},
+		{"nothing changed is no drift, whatever was applied (B4)", testNoDrift},
+		{"what others may change is no drift (B4, rules 7 and 9)", testNotDrift},
+		{"what was changed by hand is found, repaired, and gone (B4)", testDrift},
+		{"a changed password is drift until it is given (B4)", testPasswordDrift},
+		{"a queue changed by hand is found, repaired, and gone (B4)", testQueueDrift},
+		{"a member added by hand is found (B4)", testStrayDrift},
+		{"what Roster itself takes over is no drift (B4)", testHandedOver},
+		{"a comparison that fails tells no drift (rule 8)", testCompareFails},
+		{"a comparison beside many writers finds no drift (B4)", testCompareBeside},
 		{"a person's phone, extension and report are made (C6)", testPhone},
 		{"what is applied is what Load returns (G7)", testLoad},
 		{"a converged person changes nothing", testConverged},
@@ -144,11 +160,14 @@ func (s *suite) applyQueue(q *telephony.Queue) {
 	}
 }
 
-func (s *suite) remove(name string) {
+// remove takes a person out and returns the queues they were in.
+func (s *suite) remove(name string) []string {
 	s.Helper()
-	if err := s.backend.RemoveAgent(context.Background(), name, moment); err != nil {
+	queues, err := s.backend.RemoveAgent(context.Background(), name, moment)
+	if err != nil {
 		s.Fatalf("RemoveAgent(%s): %v", name, err)
 	}
+	return queues
 }
 
 // refuses expects an error of a kind whose text has all the words.

@@ -1,0 +1,153 @@
+package endpoint
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"roster.dev/roster/internal/live"
+)
+
+const (
+	// maximumFollowers is how many clients may follow a staff list at once.
+	maximumFollowers = 256
+	// pace is the least time between two deliveries to a follower: of rows that change meanwhile, each comes once.
+	pace = 50 * time.Millisecond
+	// maximumUnreviewed is how many reviews in a row may get no answer while a follower goes on: an API server that
+	// restarts must not turn every wallboard dark.
+	maximumUnreviewed = 3
+)
+
+// The types of events besides those of changes.
+const (
+	eventState = "STATE"
+	eventError = "ERROR"
+)
+
+// event is what a follower is sent.
+type event struct {
+	Type   string `json:"type"`
+	Object any    `json:"object"`
+}
+
+// Error makes a failure the cause of an end.
+func (f *failure) Error() string { return f.message }
+
+// follow sends the rows of a filter as they are, and then every change, until the client goes or may not any more.
+func (s *Server) follow(out *output, r *http.Request, token string, demand Demand, filter live.Filter) *failure {
+	select {
+	case s.followers <- struct{}{}:
+		defer func() { <-s.followers }()
+	default:
+		return tooMany("too many clients follow staff lists: close one", idleTimeout)
+	}
+	subscribers.Inc()
+	defer subscribers.Dec()
+	// A read deadline would end the connection of somebody who has only to listen.
+	_ = out.connection.SetReadDeadline(time.Time{})
+	ctx, end := context.WithCancelCause(r.Context())
+	defer end(nil)
+	go s.reviewAgain(ctx, token, demand, end)
+
+	subscription := s.options.Staff.Subscribe(demand.Namespace, filter)
+	defer subscription.Close()
+	out.header("text/event-stream")
+	if out.state(subscription) != nil {
+		return nil
+	}
+	beat := time.Now().Add(s.options.Heartbeat)
+	for {
+		waiting, cancel := context.WithDeadline(ctx, beat)
+		changes, err := subscription.Next(waiting)
+		cancel()
+		var ended *failure
+		switch {
+		case errors.Is(err, live.ErrBehind):
+			err = out.state(subscription)
+		case errors.As(context.Cause(ctx), &ended):
+			_ = out.event(eventError, ended.status())
+			_ = out.flush()
+			return nil
+		case ctx.Err() != nil:
+			return nil
+		case err != nil: // nothing changed for a while
+			_, _ = out.WriteString(": alive\n\n")
+			err = out.flush()
+		default:
+			err = out.changes(changes)
+		}
+		if err != nil {
+			return nil // the client is gone
+		}
+		beat = time.Now().Add(s.options.Heartbeat)
+		select {
+		case <-ctx.Done():
+		case <-time.After(pace):
+		}
+	}
+}
+
+// reviewAgain ends a follower whose token or right is gone.
+func (s *Server) reviewAgain(ctx context.Context, token string, demand Demand, end context.CancelCauseFunc) {
+	ticker := time.NewTicker(s.options.Review)
+	defer ticker.Stop()
+	unanswered := 0
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		_, f := s.access.review(ctx, token, demand)
+		switch {
+		case f == nil:
+			unanswered = 0
+			continue
+		case f.code == http.StatusServiceUnavailable:
+			if unanswered++; unanswered < maximumUnreviewed {
+				continue
+			}
+		}
+		end(f)
+		return
+	}
+}
+
+func (o *output) header(contentType string) {
+	o.response.Header().Set("Content-Type", contentType)
+	o.response.Header().Set("X-Accel-Buffering", "no") // proxies that collect what they pass on would delay it
+	o.response.WriteHeader(http.StatusOK)
+}
+
+// state sends all rows.
+func (o *output) state(subscription *live.Subscription) error {
+	_, _ = o.WriteString("event: " + eventState + "\ndata: {\"type\":\"" + eventState + "\",\"object\":")
+	writeList(o, subscription.State)
+	_, _ = o.WriteString("}\n\n")
+	return o.flush()
+}
+
+func (o *output) changes(changes []live.Change) error {
+	for i, c := range changes {
+		if i%1000 == 0 {
+			o.patience()
+		}
+		if err := o.event(string(c.Type), c.Row); err != nil {
+			return err
+		}
+	}
+	return o.flush()
+}
+
+func (o *output) event(eventType string, object any) error {
+	text, err := json.Marshal(event{eventType, object})
+	if err != nil {
+		return err
+	}
+	_, _ = o.WriteString("event: " + eventType + "\ndata: ")
+	_, _ = o.Write(text)
+	_, err = o.WriteString("\n\n")
+	return err
+}
