@@ -10,6 +10,9 @@ SHELL := /bin/bash
 PKG  ?= ./...
 ARGS ?=
 
+# What `make test-pbx` tests.
+PBX_PACKAGES := ./hack/asterisk/... ./internal/telephony/asterisk/...
+
 # No tag and no commit is a tarball or a new clone, not an error.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
@@ -54,6 +57,16 @@ test: ## Unit and envtest suites against a real control plane (PKG=, ARGS=; ROST
 test-race: ## The same with the race detector (needs a C compiler)
 	@$(check-postgres); $(ASSETS); \
 	CGO_ENABLED=1 $(GO_TEST) -race $(PKG) $(ARGS)
+
+.PHONY: test-pbx
+test-pbx: ## The rows on real Asterisk servers with real SIP phones (root on Linux; debootstrap, sipp; PKG=, ARGS=)
+	@$(check-postgres); $(check-pbx); $(ASSETS); \
+	go test -buildvcs=false -count=1 -timeout 60m -tags pbx \
+	  $(if $(filter ./...,$(PKG)),$(PBX_PACKAGES),$(PKG)) $(ARGS)
+
+.PHONY: pbx
+pbx: ## Start an Asterisk for trying things out, on a database that Roster made (root on Linux; ARGS=)
+	@exec go run ./hack/asterisk/cmd/pbx up $(ARGS)
 
 .PHONY: bench
 bench: ## Measure against the real control plane (ARGS=)
@@ -118,6 +131,23 @@ if ! command -v initdb >/dev/null && ! ls /usr/lib/postgresql/*/bin/initdb >/dev
     '*  PostgreSQL is not found: its half of the database tests is SKIPPED. *' \
     '*  Debian: apt-get install postgresql                                  *' \
     '***********************************************************************' >&2; \
+  if [ -n "$${ROSTER_REQUIRE_ALL:-}" ]; then echo 'ROSTER_REQUIRE_ALL is set: a skip fails' >&2; exit 1; fi; \
+fi
+endef
+
+define check-pbx
+missing=(); \
+if [ -z "$${ROSTER_TEST_ASTERISK:-}" ]; then \
+  [ "$$(id -u)" = 0 ] || missing+=('root, to run Asterisk in a folder of its own (chroot)'); \
+  command -v debootstrap >/dev/null || ls -d "$${ROSTER_CACHE:-$$HOME/.cache/roster}"/asterisk/22 >/dev/null 2>&1 || missing+=('debootstrap (apt-get install debootstrap)'); \
+  command -v sipp >/dev/null || missing+=('sipp (apt-get install sip-tester)'); \
+fi; \
+if [ "$${#missing[@]}" -gt 0 ]; then \
+  echo '***********************************************************************' >&2; \
+  echo '*  NOTHING IS PROVEN ON ASTERISK: the suite skips without' >&2; \
+  printf '*    %s\n' "$${missing[@]}" >&2; \
+  echo '*  or ROSTER_TEST_ASTERISK=host:port,... (what needs phones skips then)' >&2; \
+  echo '***********************************************************************' >&2; \
   if [ -n "$${ROSTER_REQUIRE_ALL:-}" ]; then echo 'ROSTER_REQUIRE_ALL is set: a skip fails' >&2; exit 1; fi; \
 fi
 endef

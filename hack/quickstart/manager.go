@@ -24,6 +24,16 @@ func (q *quickstart) startManager() error {
 	if q.kubeconfig != "" {
 		args = append(args, "--kubeconfig="+q.kubeconfig)
 	}
+	if q.plane != nil {
+		live, err := freePort(q.ctx)
+		if err != nil {
+			return err
+		}
+		args = append(args, "--live-bind-address="+live)
+		if err := q.writeStaff(live); err != nil {
+			return err
+		}
+	}
 	q.manager, err = startChild(filepath.Join("bin", "roster"), os.Environ(), args...)
 	return err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"net/http"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 )
 
@@ -24,6 +26,8 @@ type plane struct {
 	*envtest.ControlPlane
 	config     *rest.Config
 	kubeconfig string
+	// token of the same user.
+	token string
 }
 
 func kubeconfigPath() string { return filepath.Join(runDir, "kubeconfig") }
@@ -70,6 +74,12 @@ func startPlane(assets string) (*plane, error) {
 		}
 		_ = log.Close()
 	}
+	token := rand.Text()
+	tokens := filepath.Join(certs, "tokens.csv")
+	if err := os.WriteFile(tokens, []byte(token+`,admin,admin,"system:masters"`+"\n"), 0o600); err != nil {
+		return nil, err
+	}
+	api.Configure().Set("token-auth-file", tokens)
 	p := &plane{ControlPlane: &envtest.ControlPlane{Etcd: etcd, APIServer: api}, kubeconfig: kubeconfigPath()}
 	if err := p.Start(); err != nil {
 		killAll()
@@ -84,7 +94,20 @@ func startPlane(assets string) (*plane, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p, os.WriteFile(p.kubeconfig, content, 0o600)
+	p.token = token
+	return p, writeKubeconfig(p.kubeconfig, content, token)
+}
+
+// writeKubeconfig writes a kubeconfig to which a token is added: what is asked of the manager's own endpoint needs one.
+func writeKubeconfig(path string, content []byte, token string) error {
+	config, err := clientcmd.Load(content)
+	if err != nil {
+		return err
+	}
+	for _, user := range config.AuthInfos {
+		user.Token = token
+	}
+	return clientcmd.WriteToFile(*config, path)
 }
 
 func (p *plane) stop() {
@@ -143,6 +166,18 @@ func writeKubectl(assets, kubeconfig string) error {
 	path := filepath.Join(runDir, "kubectl")
 	_ = os.Remove(path)
 	return os.WriteFile(path, []byte(script), 0o750)
+}
+
+// writeStaff makes .run/staff, which shows the live staff list that the manager serves at an address.
+func (q *quickstart) writeStaff(address string) error {
+	script := fmt.Sprintf(`#!/bin/sh
+# The live staff list: .run/staff [NAMESPACE [QUERY]], such as .run/staff acme 'queue=support&format=table'
+exec curl --silent --show-error --insecure --no-buffer --header 'Authorization: Bearer %s' \
+  "https://%s/v1alpha1/namespaces/${1:-acme}/staff?${2:-format=table}"
+`, q.plane.token, address)
+	path := filepath.Join(runDir, "staff")
+	_ = os.Remove(path)
+	return os.WriteFile(path, []byte(script), 0o700)
 }
 
 // healthy says whether the API server answers.

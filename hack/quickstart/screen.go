@@ -248,9 +248,12 @@ func writeTable(w io.Writer, rows [][]string) {
 
 // writeNext says what to try next.
 func (q *quickstart) writeNext(w io.Writer, namespace string) {
-	kubectl := filepath.Join(runDir, "kubectl")
+	kubectl, staff := filepath.Join(runDir, "kubectl"), ""
 	if q.kubeconfig == "" {
 		kubectl = "kubectl"
+	} else {
+		staff = fmt.Sprintf("\n  %s %s   who serves which queue, from the manager's live endpoint",
+			filepath.Join(runDir, "staff"), namespace)
 	}
 	k := kubectl + " -n " + namespace
 	fmt.Fprintf(w, `
@@ -259,13 +262,13 @@ WHAT TO TRY NEXT   (in another terminal, in this folder)
   %[1]s get ag --field-selector status.phase=OnLeave           who is away
   %[1]s describe ag lars-nygaard                               the deliberate conflict
   %[1]s patch ag bob-lee --type merge -p '{"spec":{"state":"Deactivated"}}'
-  %[1]s get ag bob-lee -o yaml                                 what became of it: status
+  %[1]s get ag bob-lee -o yaml                                 what became of it: status%[7]s
   edit a file of %[2]s, then: %[3]s apply --server-side -f %[2]s
   %[3]s explain agent.spec
 
   kubeconfig   %[4]s
   database     %[5]s
   logs         %[6]s
-`, k, q.samples, kubectl, cmp.Or(q.kubeconfig, os.Getenv("KUBECONFIG")), filepath.Join(runDir, "data"), filepath.Join(runDir, "*.log"))
+`, k, q.samples, kubectl, cmp.Or(q.kubeconfig, os.Getenv("KUBECONFIG")), filepath.Join(runDir, "data"), filepath.Join(runDir, "*.log"), staff)
 	fmt.Fprintf(w, "\nRoster is up after %.0f s and stays up. Ctrl-C stops it.\n", q.elapsed().Seconds())
 }

@@ -68,7 +68,7 @@ type kubernetesReviewer struct{ client client.Client }
 
 func (k kubernetesReviewer) Authenticate(ctx context.Context, token string) (User, error) {
 	review := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token}}
-	if err := k.client.Create(ctx, review); err != nil {
+	if err := k.client.Create(ctx, review, client.DisableReadYourWritesConsistency); err != nil {
 		return User{}, err
 	}
 	if !review.Status.Authenticated {
@@ -89,7 +89,7 @@ func (k kubernetesReviewer) Authorize(ctx context.Context, user User, d Demand) 
 			Resource: "agents", Subresource: d.Subresource, Name: d.Agent,
 		},
 	}}
-	if err := k.client.Create(ctx, review); err != nil {
+	if err := k.client.Create(ctx, review, client.DisableReadYourWritesConsistency); err != nil {
 		return false, err
 	}
 	return review.Status.Allowed, nil

@@ -135,5 +135,5 @@ func TestLimiterIsBounded(t *testing.T) {
 	g.Expect(l.full).To(HaveLen(maximumBuckets))
 	now = now.Add(attemptEvery)
 	g.Expect(l.take("one more")).To(BeZero())
-	g.Expect(len(l.full)).To(Equal(2), "all but 7 and one more are forgotten")
+	g.Expect(l.full).To(HaveLen(2), "all but 7 and one more are forgotten")
 }

@@ -32,8 +32,10 @@ type event struct {
 	Object any    `json:"object"`
 }
 
-// Error makes a failure the cause of an end.
-func (f *failure) Error() string { return f.message }
+// ending is why a follower is sent no more.
+type ending struct{ why *failure }
+
+func (e ending) Error() string { return e.why.message }
 
 // follow sends the rows of a filter as they are, and then every change, until the client goes or may not any more.
 func (s *Server) follow(out *output, r *http.Request, token string, demand Demand, filter live.Filter) *failure {
@@ -62,12 +64,12 @@ func (s *Server) follow(out *output, r *http.Request, token string, demand Deman
 		waiting, cancel := context.WithDeadline(ctx, beat)
 		changes, err := subscription.Next(waiting)
 		cancel()
-		var ended *failure
+		var ended ending
 		switch {
 		case errors.Is(err, live.ErrBehind):
 			err = out.state(subscription)
 		case errors.As(context.Cause(ctx), &ended):
-			_ = out.event(eventError, ended.status())
+			_ = out.event(eventError, ended.why.status())
 			_ = out.flush()
 			return nil
 		case ctx.Err() != nil:
@@ -110,7 +112,7 @@ func (s *Server) reviewAgain(ctx context.Context, token string, demand Demand, e
 				continue
 			}
 		}
-		end(f)
+		end(ending{f})
 		return
 	}
 }

@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"roster.dev/roster/api/v1alpha1"
 	"roster.dev/roster/internal/roster"
@@ -134,7 +135,7 @@ func (s *Server) changePassword(
 		}
 	}
 	secret.Data[roster.PasswordKey] = []byte(change.New)
-	if err := s.options.Client.Update(ctx, secret); err != nil {
+	if err := s.options.Client.Update(ctx, secret, client.DisableReadYourWritesConsistency); err != nil {
 		return false, s.failed(err, "changing the Secret")
 	}
 	s.options.Recorder.Eventf(agent, nil, corev1.EventTypeNormal, "PasswordChanged", "ChangePassword",

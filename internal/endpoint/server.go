@@ -45,6 +45,8 @@ type Options struct {
 	CertFile, KeyFile string
 	// Staff is what is served.
 	Staff *live.Staff
+	// Synced says whether Staff has been told of everybody since the start; nil: it has.
+	Synced func() bool
 	// Client reads Agents and ContactCenters, from a cache where it has one, and writes Secrets and reviews.
 	Client client.Client
 	// Live reads Secrets past any cache.
@@ -89,7 +91,7 @@ func New(options Options) (*Server, error) {
 	if (options.CertFile == "") != (options.KeyFile == "") {
 		return nil, errors.New("live endpoint: give both of certificate and key, or none")
 	}
-	listener, err := net.Listen("tcp", options.Address)
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", options.Address)
 	if err != nil {
 		return nil, fmt.Errorf("live endpoint: %w", err)
 	}

@@ -22,7 +22,7 @@ import (
 )
 
 // started is an endpoint that serves for itself.
-func started(t *testing.T, change func(*Options)) (s *Server, stop func() error) {
+func started(t *testing.T, change func(*Options)) (*Server, func() error) {
 	t.Helper()
 	g := NewWithT(t)
 	d := &desk{}
@@ -39,7 +39,7 @@ func started(t *testing.T, change func(*Options)) (s *Server, stop func() error)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Start(ctx) }()
-	stop = sync.OnceValue(func() error { cancel(); return <-done })
+	stop := sync.OnceValue(func() error { cancel(); return <-done })
 	t.Cleanup(func() { g.Expect(stop()).To(Succeed()) })
 	return s, stop
 }
@@ -52,12 +52,28 @@ func certificateOf(g *GomegaWithT, s *Server) *x509.Certificate {
 	return connection.ConnectionState().PeerCertificates[0]
 }
 
+// clientTrusting is a client that trusts what a server shows and nothing else.
+func clientTrusting(g *GomegaWithT, s *Server) *http.Client {
+	roots := x509.NewCertPool()
+	g.Eventually(func() error {
+		connection, err := tls.Dial("tcp", s.Addr().String(), &tls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			return err
+		}
+		roots.AddCert(connection.ConnectionState().PeerCertificates[0])
+		return connection.Close()
+	}, 10*time.Second).Should(Succeed())
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
+}
+
 func TestServerMakesACertificate(t *testing.T) {
 	g := NewWithT(t)
 	s, _ := started(t, nil)
 	certificate := certificateOf(g, s)
 	roots := x509.NewCertPool()
 	roots.AddCert(certificate)
+	client := clientTrusting(g, s)
+	defer client.CloseIdleConnections()
 	host, err := os.Hostname()
 	g.Expect(err).NotTo(HaveOccurred())
 	for _, name := range []string{"localhost", "127.0.0.1", "::1", host} {
@@ -67,8 +83,6 @@ func TestServerMakesACertificate(t *testing.T) {
 	_, err = certificate.Verify(x509.VerifyOptions{Roots: roots, DNSName: "example.org"})
 	g.Expect(err).To(HaveOccurred())
 
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
-	defer client.CloseIdleConnections()
 	response, err := client.Get("https://" + s.Addr().String() + staffPath)
 	g.Expect(err).NotTo(HaveOccurred())
 	defer response.Body.Close()
@@ -114,7 +128,7 @@ func TestServerStopsWithFollowers(t *testing.T) {
 	g := NewWithT(t)
 	s, stop := started(t, nil)
 	g.Expect(s.NeedLeaderElection()).To(BeFalse())
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	client := clientTrusting(g, s)
 	defer client.CloseIdleConnections()
 	request, _ := http.NewRequest(http.MethodGet, "https://"+s.Addr().String()+staffPath+"?watch=1", nil)
 	request.Header.Set("Authorization", "Bearer carla")

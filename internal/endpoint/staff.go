@@ -111,6 +111,9 @@ func (s *Server) staff(w http.ResponseWriter, r *http.Request) *failure {
 	if _, f := s.access.check(r.Context(), token, demand); f != nil {
 		return f
 	}
+	if s.options.Synced != nil && !s.options.Synced() {
+		return unavailable("the manager has just started and does not know everybody yet: try again")
+	}
 	out := newOutput(w)
 	switch {
 	case q.watch:

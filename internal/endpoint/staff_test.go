@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,6 +42,19 @@ func TestStaffListC9(t *testing.T) {
 	r.Expect(json.Unmarshal([]byte(body), &list)).To(Succeed())
 	r.Expect(list.Items).To(BeEmpty())
 	r.Expect(body).To(ContainSubstring(`"items":[]`))
+}
+
+// An empty list of a manager that has just started would look like a centre without people.
+func TestStaffBeforeTheCachesAreFilled(t *testing.T) {
+	var synced atomic.Bool
+	r := newRig(t, func(o *Options) { o.Synced = synced.Load })
+	for _, query := range []string{"", "?watch=1"} {
+		code, body := r.do(http.MethodGet, staffPath+query, "carla", "")
+		r.Expect(code).To(Equal(http.StatusServiceUnavailable), body)
+	}
+	synced.Store(true)
+	code, _ := r.do(http.MethodGet, staffPath, "carla", "")
+	r.Expect(code).To(Equal(http.StatusOK))
 }
 
 func TestStaffTable(t *testing.T) {

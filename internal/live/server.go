@@ -23,7 +23,7 @@ const (
 	// batchQueues is how many queues are asked for at once.
 	batchQueues = 64
 	// slicesPerCycle is in how many intervals each queue is looked at once.
-	slicesPerCycle = 10
+	slicesPerCycle = 60
 	// answerTimeout bounds a batch.
 	answerTimeout = 30 * time.Second
 )

@@ -301,7 +301,7 @@ func TestStaffSlowSubscriber(t *testing.T) {
 	}
 	_, err := read(slow)
 	g.Expect(err).To(MatchError(ErrBehind))
-	g.Expect(len(slow.pending)).To(BeZero(), "nothing is kept for whom reads everything anyway")
+	g.Expect(slow.pending).To(BeEmpty(), "nothing is kept for whom reads everything anyway")
 	g.Expect(stateLines(slow)).To(HaveLen(maximumPending + 10))
 	f.RemoveAgent("acme", "p0")
 	g.Expect(read(slow)).To(Equal([]string{"DELETED support/Voice p0 NotObserved no server is connected"}))

@@ -49,10 +49,10 @@ func (s *session) compare(ctx context.Context, center string, progress func()) (
 		return nil, err
 	}
 	defer func() { _ = raw.Close() }()
-	if err := s.dialect.begin(ctx, raw, false); err != nil {
+	defer rollback(ctx, raw)
+	if err := s.dialect.beginReading(ctx, raw); err != nil {
 		return nil, err
 	}
-	defer rollback(ctx, raw)
 	conn := s.connection(raw)
 	if err := s.confirm(ctx, conn); err != nil {
 		return nil, err
@@ -108,25 +108,27 @@ func (c *comparison) run() {
 	if len(c.entries) == 0 {
 		return
 	}
-	const ours = " WHERE id IN (SELECT name FROM roster_registry WHERE kind = 'Agent' AND claimed = 1 AND center = "
-	c.endpoints(ours)
+	c.endpoints()
 	s := c.schema
-	c.each(s.auths, []string{"password"}, func(sql *statement) { sql.add(ours).arg(c.center).add(")") }, c.auth)
-	c.each(s.aors, nil, func(sql *statement) { sql.add(ours).arg(c.center).add(")") },
-		func(v []sql.RawBytes) { c.seen(c.agents, v[0], rawHash(s.aors, v)) })
+	c.each(s.auths, []string{"password"}, c.ours, c.auth)
+	c.each(s.aors, nil, c.ours, func(v []sql.RawBytes) { c.seen(c.agents, v[0], rawHash(s.aors, v)) })
 	c.members()
 	c.voicemail()
-	const ofCenter = " WHERE center = "
-	c.each(s.agents, nil, func(sql *statement) { sql.add(ofCenter).arg(c.center) },
-		func(v []sql.RawBytes) { c.seen(c.agents, v[0], rawHash(s.agents, v)) })
-	c.each(s.memberships, nil, func(sql *statement) { sql.add(ofCenter).arg(c.center) },
-		func(v []sql.RawBytes) { c.seen(c.agents, v[2], rawHash(s.memberships, v)) })
-	c.each(s.revocations, nil, func(sql *statement) { sql.add(ofCenter).arg(c.center) },
-		func(v []sql.RawBytes) { c.seen(c.agents, v[1], rawHash(s.revocations, v)) })
-	c.each(s.extensions, nil, func(sql *statement) { sql.add(ofCenter).arg(c.center) }, c.extension)
+	c.each(s.agents, nil, c.ofCenter, func(v []sql.RawBytes) { c.seen(c.agents, v[0], rawHash(s.agents, v)) })
+	c.each(s.memberships, nil, c.ofCenter, func(v []sql.RawBytes) { c.seen(c.agents, v[2], rawHash(s.memberships, v)) })
+	c.each(s.revocations, nil, c.ofCenter, func(v []sql.RawBytes) { c.seen(c.agents, v[1], rawHash(s.revocations, v)) })
+	c.each(s.extensions, nil, c.ofCenter, c.extension)
 	c.each(s.queues, nil, func(sql *statement) {
 		sql.add(" WHERE name IN (SELECT name FROM roster_registry WHERE kind = 'Queue' AND claimed = 1 AND center = ").arg(c.center).add(")")
 	}, func(v []sql.RawBytes) { c.seen(c.queues, v[0], rawHash(s.queues, v)) })
+}
+
+// ofCenter are the rows of a table of Roster's that are the centre's.
+func (c *comparison) ofCenter(s *statement) { s.add(" WHERE center = ").arg(c.center) }
+
+// ours are the rows of a table of phones that are the centre's.
+func (c *comparison) ours(s *statement) {
+	s.add(" WHERE id IN (SELECT name FROM roster_registry WHERE kind = 'Agent' AND claimed = 1 AND center = ").arg(c.center).add(")")
 }
 
 // registry reads what is to be there.
@@ -156,7 +158,7 @@ func (c *comparison) registry() {
 }
 
 // endpoints reads them with the columns of every template.
-func (c *comparison) endpoints(ours string) {
+func (c *comparison) endpoints() {
 	r := c.schema.endpoints
 	place := map[string]int{} // of a column in the row
 	for i, k := range slices.Concat(r.key, r.cols) {
@@ -173,7 +175,7 @@ func (c *comparison) endpoints(ours string) {
 		}
 	}
 	width := len(r.key) + len(r.watched)
-	c.each(r, more, func(sql *statement) { sql.add(ours).arg(c.center).add(")") }, func(v []sql.RawBytes) {
+	c.each(r, more, c.ours, func(v []sql.RawBytes) {
 		i, ok := c.agents[string(v[0])]
 		if !ok {
 			return
@@ -228,12 +230,14 @@ func (c *comparison) members() {
 	})
 }
 
-// voicemail reads the mailboxes that the registry has. One that is there twice counts once.
+// voicemail reads the mailboxes that the registry has. One that is there twice counts once. The registry is searched
+// by mailbox: without the concatenations SQLite would take another index and read all of the centre's for each.
 func (c *comparison) voicemail() {
 	r := c.schema.voicemail
 	names := r.names(r.watched)
 	s := newStatement(c.conn.dialect).add("SELECT DISTINCT v.mailbox, v.context, ", strings.Join(names, ", "), ", r.name",
-		" FROM voicemail v JOIN roster_registry r ON r.mailbox = v.mailbox || '@' || v.context AND r.kind = 'Agent' AND r.center = ").arg(c.center)
+		" FROM voicemail v JOIN roster_registry r ON r.mailbox = v.mailbox || '@' || v.context",
+		" WHERE r.kind || '' = 'Agent' AND r.center || '' = ").arg(c.center)
 	width := len(r.key) + len(names)
 	c.stream(s, width+1, func(v []sql.RawBytes) { c.seen(c.agents, v[width], rawHash(r, v[:width])) })
 }
@@ -261,15 +265,15 @@ func (c *comparison) seen(index map[string]int32, name []byte, h rowHash) {
 	}
 }
 
-// each reads the key, the watched columns and some more of the rows of a table that where says.
-func (c *comparison) each(r *relation, more []string, where func(*statement), f func([]sql.RawBytes)) {
+// each reads the key, the watched columns and some more of those rows of a table that which says.
+func (c *comparison) each(r *relation, more []string, which func(*statement), f func([]sql.RawBytes)) {
 	names := r.names(r.watched)
 	s := newStatement(c.conn.dialect).add("SELECT ", columns(r.key), ", ", strings.Join(names, ", "))
 	if len(more) > 0 {
 		s.add(", ", columns(more))
 	}
 	s.add(" FROM ", quote(r.table))
-	where(s)
+	which(s)
 	c.stream(s, len(r.key)+len(names)+len(more), f)
 }
 

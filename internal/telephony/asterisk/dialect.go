@@ -31,6 +31,8 @@ type dialect interface {
 	// begin starts a transaction that sees one state of the database. Where that is cheaper it may fail
 	// with a passing error when it comes to write, unless it is begun for writing.
 	begin(ctx context.Context, q queryer, write bool) error
+	// beginReading starts a transaction that sees one state of the database, reads a lot and writes nothing.
+	beginReading(ctx context.Context, q queryer) error
 	// memberIDs are n values of queue_members.uniqueid that no row has had.
 	memberIDs(ctx context.Context, q queryer, uniqueID column, n int) ([]string, error)
 	// present says whether the database is still the one that was opened.

@@ -118,7 +118,19 @@ func drawAgent(t *rapid.T) *telephony.Agent {
 		Group:       rapid.SampledFrom([]string{"", "north", "south"}).Draw(t, "group"),
 		Mailbox:     rapid.SampledFrom([]string{"", "10", "11"}).Draw(t, "mailbox"),
 		PauseReason: rapid.SampledFrom([]string{"", "Vacation", "SickLeave"}).Draw(t, "pause"),
+		SpyGroups:   rapid.SampledFrom([]string{"", "x", "x:y"}).Draw(t, "spy groups"),
+		Monitors:    rapid.SampledFrom([]string{"", "x"}).Draw(t, "monitors"),
 		ReuseName:   true,
+	}
+	for range rapid.IntRange(0, 2).Draw(t, "orders") {
+		a.Orders = append(a.Orders, telephony.Order{
+			Kind:  rapid.SampledFrom([]telephony.OrderKind{telephony.OrderLogout, telephony.OrderPause, telephony.OrderUnpause, telephony.OrderReconcile}).Draw(t, "order"),
+			Value: rapid.SampledFrom([]string{"1", "2", "3"}).Draw(t, "order's value"), Reason: "Meeting",
+			Skip: rapid.IntRange(0, 3).Draw(t, "too late") == 0,
+		})
+	}
+	if len(a.Orders) == 2 && a.Orders[0].Kind == a.Orders[1].Kind { // of a kind there is one
+		a.Orders = a.Orders[:1]
 	}
 	a.Settings = &telephony.Settings{Context: rapid.SampledFrom([]string{"acme", "other"}).Draw(t, "context"),
 		Template: map[string]string{}, Adopt: rapid.Bool().Draw(t, "adopt")}
@@ -141,6 +153,15 @@ func drawAgent(t *rapid.T) *telephony.Agent {
 		a.Memberships = nil
 	}
 	return a
+}
+
+// drawQueue is any queue of a small centre, whose members stay.
+func drawQueue(t *rapid.T) *call {
+	q := &telephony.Queue{
+		Name: rapid.SampledFrom([]string{"q1", "q2"}).Draw(t, "queue"), Voice: true, Members: telephony.MembersAdditive,
+		Extension: rapid.SampledFrom([]string{"", "10", "11", "20"}).Draw(t, "queue's extension"), Strategy: "RingAll",
+	}
+	return &call{kind: kindQueue, name: q.Name, queue: q}
 }
 
 // meddle changes what people change by hand on a telephone system.
@@ -170,6 +191,7 @@ func TestPlanConverges(t *testing.T) {
 		steps := rapid.IntRange(1, 12).Draw(rt, "steps")
 		for range steps {
 			meddle(rt, m)
+			drifted := m.drift()
 			var calls []*call
 			names := map[string]bool{}
 			for range rapid.IntRange(1, 3).Draw(rt, "calls") {
@@ -186,6 +208,11 @@ func TestPlanConverges(t *testing.T) {
 			}
 			m.apply(t, "acme", calls...)
 			checkInvariants(rt, m, calls)
+			checkDrift(rt, m, drifted, calls)
+			drifted = m.drift()
+			queue := drawQueue(rt)
+			m.apply(t, "acme", queue)
+			checkDrift(rt, m, drifted, []*call{queue})
 			for _, c := range calls {
 				// One by one: of two who want one extension, each takes it.
 				if c.err != nil || c.agent == nil {
@@ -202,6 +229,40 @@ func TestPlanConverges(t *testing.T) {
 			}
 		}
 	})
+}
+
+// drift is by how much the rows of each person and queue are not what was recorded of them.
+func (m memory) drift() map[key]digest {
+	st := m.state("transport", "webrtc")
+	p := &planner{state: st, center: "acme"}
+	found := map[key]digest{}
+	for _, r := range st.registry.order {
+		recorded, ok := parseDigest(r.now[regRowsHash].text)
+		switch {
+		case !ok:
+		case r.key[0] == kindAgent:
+			found[r.key] = p.agentDigest(r.key[1], r.now) - recorded
+		default:
+			found[r.key] = p.queueDigest(r.key[1], r.now) - recorded
+		}
+	}
+	return found
+}
+
+// checkDrift: who was applied has none, and nobody else's changed.
+func checkDrift(t *rapid.T, m memory, before map[key]digest, calls []*call) {
+	applied := map[key]bool{}
+	for _, c := range calls {
+		applied[key{c.kind, c.name}] = c.err == nil
+	}
+	for k, d := range m.drift() {
+		if applied[k] && d != 0 {
+			t.Fatalf("%v has drifted when it is applied", k)
+		}
+		if was, ok := before[k]; ok && !applied[k] && d != was {
+			t.Fatalf("%v drifts where others are applied", k)
+		}
+	}
 }
 
 func checkInvariants(t *rapid.T, m memory, calls []*call) {

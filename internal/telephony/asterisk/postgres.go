@@ -132,6 +132,16 @@ func (d *postgresDialect) begin(ctx context.Context, q queryer, _ bool) error {
 	return err
 }
 
+// beginReading has tables joined by hashing: where statistics are behind, as after many people came at once, the
+// planner takes nested loops whose time grows with the square of the people.
+func (d *postgresDialect) beginReading(ctx context.Context, q queryer) error {
+	if _, err := q.ExecContext(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"); err != nil {
+		return err
+	}
+	_, err := q.ExecContext(ctx, "SET LOCAL enable_nestloop = off")
+	return err
+}
+
 func (d *postgresDialect) memberIDs(ctx context.Context, q queryer, uniqueID column, n int) ([]string, error) {
 	sequence, highest := uniqueID.sequence, "MAX(uniqueid)"
 	if sequence == "" {

@@ -55,35 +55,25 @@ func (s *Server) connect(ctx context.Context, onEvent func(*ami.Message)) (_ *am
 	deadline := time.NewTimer(s.config.Timeout)
 	defer deadline.Stop()
 	for {
-		// To the login a server that has started says FullyBooted before it answers anything else.
+		// A server that has started says so before it answers what is asked after the login.
+		started := isClosed(booted)
 		commands, err := conn.Do(ctx, ami.NewAction("ListCommands"))
 		if err != nil {
 			return nil, s.explain(ctx, err)
 		}
-		lacks := func(action string) bool { _, ok := commands.Lookup(action); return !ok }
-		for _, r := range serverRights {
-			if lacks(r.action) {
-				return nil, s.refused(nil, "the account lacks the right to %s: %s", r.right, serverRightsText)
-			}
-		}
-		ready := !lacks("QueueSummary") && !lacks("DeviceStateList")
-		select {
-		case <-booted:
-			switch {
-			case lacks("QueueSummary"):
-				return nil, s.refused(nil, "its module app_queue is not loaded")
-			case lacks("DeviceStateList"):
-				return nil, s.refused(nil, "its module res_manager_devicestate is not loaded")
-			case lacks("QueueRemove"):
-				return nil, s.refused(nil, "the account lacks the right to agent: %s", serverRightsText)
-			}
-			return conn, nil
-		default:
+		err = s.permits(commands)
+		switch {
+		case isClosed(booted) && (err == nil || started):
+			return conn, err
+		case isClosed(booted):
+			continue // it started just now, and knows more than it said
+		case err != nil && !errors.Is(err, errUnfinished):
+			return nil, err
 		}
 		select {
 		case <-booted:
 		case <-deadline.C:
-			if ready {
+			if err == nil {
 				return nil, s.refused(nil, "it does not say that it has started: the account lacks read = system: %s", serverRightsText)
 			}
 			return nil, s.unreachable(nil, "it has not finished starting")
@@ -92,6 +82,37 @@ func (s *Server) connect(ctx context.Context, onEvent func(*ami.Message)) (_ *am
 		case <-ctx.Done():
 			return nil, s.explain(ctx, context.Cause(ctx))
 		}
+	}
+}
+
+// errUnfinished is the cause of an error that may mend itself while a server starts.
+var errUnfinished = errors.New("it may not have finished starting")
+
+// permits says what is missing in the actions that the account may carry out.
+func (s *Server) permits(commands *ami.Message) error {
+	lacks := func(action string) bool { _, ok := commands.Lookup(action); return !ok }
+	for _, r := range serverRights {
+		if lacks(r.action) {
+			return s.refused(nil, "the account lacks the right to %s: %s", r.right, serverRightsText)
+		}
+	}
+	switch {
+	case lacks("QueueSummary"):
+		return s.refused(errUnfinished, "its module app_queue is not loaded")
+	case lacks("DeviceStateList"):
+		return s.refused(errUnfinished, "its module res_manager_devicestate is not loaded")
+	case lacks("QueueRemove"):
+		return s.refused(errUnfinished, "the account lacks the right to agent: %s", serverRightsText)
+	}
+	return nil
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -66,13 +66,13 @@ func (s *Server) Watch(ctx context.Context, tell func(telephony.Event)) error {
 		<-conn.Done() // nothing is told after this
 	}()
 	w.conn = conn
-	if err := w.begin(ctx); err != nil {
-		return s.explain(ctx, err)
-	}
 	if err := s.watching(w); err != nil {
 		return err
 	}
 	defer s.watched(w)
+	if err := w.begin(ctx); err != nil {
+		return s.explain(ctx, err)
+	}
 	select {
 	case <-conn.Done():
 		return s.explain(ctx, w.failure())

@@ -168,6 +168,11 @@ func (d *sqliteDialect) begin(ctx context.Context, q queryer, write bool) error 
 	return err
 }
 
+// beginReading starts a transaction that in WAL mode keeps nobody from writing.
+func (d *sqliteDialect) beginReading(ctx context.Context, q queryer) error {
+	return d.begin(ctx, q, false)
+}
+
 // memberIDs come from a counter of Roster's own, which stays above what others wrote.
 func (d *sqliteDialect) memberIDs(ctx context.Context, q queryer, uniqueID column, n int) ([]string, error) {
 	highest := "MAX(uniqueid)" // found in the index

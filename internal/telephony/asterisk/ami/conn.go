@@ -31,7 +31,6 @@ type Conn struct {
 	mu    sync.Mutex
 	next  uint64
 	calls map[uint64]*call
-	ended bool
 	cause error
 	// heard is when the server said something last, and waiting since when its next answer is awaited.
 	heard, waiting time.Time

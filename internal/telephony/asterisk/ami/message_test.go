@@ -2,9 +2,9 @@ package ami
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -57,7 +57,7 @@ func TestReadMessages(t *testing.T) {
 		} {
 			t.Run(tt.name+" "+how, func(t *testing.T) {
 				messages, err := readAll(t, r)
-				if err != tt.err {
+				if !errors.Is(err, tt.err) {
 					t.Errorf("ended with %v, want %v", err, tt.err)
 				}
 				var got [][]string
@@ -132,7 +132,7 @@ func FuzzRead(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, portion int) {
 		whole, wholeErr := readAll(t, bytes.NewReader(data))
 		parts, partsErr := readAll(t, &portions{data, 1 + abs(portion)%len(append(data, 0))})
-		if len(whole) != len(parts) || wholeErr != partsErr {
+		if len(whole) != len(parts) || !errors.Is(partsErr, wholeErr) {
 			t.Fatalf("in portions: %d messages and %v, at once %d and %v", len(parts), partsErr, len(whole), wholeErr)
 		}
 		total := 0
@@ -144,7 +144,7 @@ func FuzzRead(f *testing.F) {
 			if len(m.fields) > maxFields || len(m.text) > maxMessage {
 				t.Fatalf("message %d has %d fields and %d bytes", i, len(m.fields), len(m.text))
 			}
-			for key, value := range maps.All(maps.Collect(m.All)) {
+			for key, value := range m.All {
 				if key == "" || strings.Contains(key, ":") || strings.Contains(value, "\r\n") || strings.Contains(key, "\r\n") {
 					t.Fatalf("a field is %q: %q", key, value)
 				}
@@ -193,7 +193,7 @@ func BenchmarkReadMembers(b *testing.B) {
 		n := 0
 		for {
 			m, err := in.read()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {
@@ -221,4 +221,3 @@ func recordedMember(t testing.TB) string {
 	t.Fatal("no member was recorded")
 	return ""
 }
-

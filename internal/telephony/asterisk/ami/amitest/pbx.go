@@ -63,6 +63,15 @@ func (p *PBX) Lack(actions ...string) {
 	}
 }
 
+// Have undoes Lack.
+func (p *PBX) Have(actions ...string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, a := range actions {
+		delete(p.lacking, a)
+	}
+}
+
 // SetDevice sets a device's state, such as NOT_INUSE of PJSIP/alice, and says so.
 func (p *PBX) SetDevice(device, state string) {
 	p.mu.Lock()

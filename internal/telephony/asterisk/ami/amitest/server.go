@@ -234,12 +234,17 @@ func (s *Server) Connections() int { return len(s.all()) }
 
 // Emit says an event to every client that wants events.
 func (s *Server) Emit(event string, keysAndValues ...string) {
+	s.EmitText(Text(append([]string{"Event", event}, keysAndValues...)...))
+}
+
+// EmitText says a text, such as a recorded one, to every client that wants events.
+func (s *Server) EmitText(text string) {
 	for _, session := range s.all() {
 		session.mu.Lock()
 		on := session.events
 		session.mu.Unlock()
 		if on {
-			session.Event(event, keysAndValues...)
+			session.Raw(text)
 		}
 	}
 }
