@@ -226,7 +226,7 @@ func (s *agentScope) passwordSecret(ctx context.Context, use secretUse) (*corev1
 		return secret, verdict{}, nil
 	case secret.Labels[v1alpha1.LabelAgent] == s.agent.Name && len(secret.OwnerReferences) > 0:
 		// It was made for a former person of this name, who is gone; the new one gets a password of their own.
-		err := s.Delete(ctx, secret, client.Preconditions{UID: &secret.UID})
+		err := s.Delete(ctx, secret, client.Preconditions{UID: &secret.UID}, unwatched)
 		if err != nil {
 			return nil, verdict{}, client.IgnoreNotFound(err)
 		}
@@ -251,7 +251,7 @@ func (s *agentScope) makeSecret(ctx context.Context, use secretUse) (*corev1.Sec
 	if err := controllerutil.SetControllerReference(s.agent, secret, s.Scheme()); err != nil {
 		return nil, err
 	}
-	if err := s.Create(ctx, secret); err != nil {
+	if err := s.Create(ctx, secret, unwatched); err != nil {
 		return nil, err
 	}
 	return secret, nil

@@ -13,6 +13,10 @@ import (
 
 // +kubebuilder:rbac:groups="",resources=configmaps,verbs=get;create;update;delete
 
+// unwatched writes an object of a kind that is not watched. Otherwise the client would begin to watch it, so as to
+// read its own writes: all ConfigMaps, or all Secrets with their data.
+const unwatched = client.DisableReadYourWritesConsistency
+
 // bindingName is the ConfigMap that notes which database a namespace's centre has been taken to. It outlives an
 // edited, deleted or lost ContactCenter.
 const bindingName = "roster-backend"
@@ -59,9 +63,9 @@ func (b *bindings) set(ctx context.Context, op *operator, namespace string, exis
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: bindingName},
 		Data:       map[string]string{"database": next.identity, "source": source},
 	}
-	write := func() error { return op.Create(ctx, cm) }
+	write := func() error { return op.Create(ctx, cm, unwatched) }
 	if exists {
-		write = func() error { return op.Update(ctx, cm) }
+		write = func() error { return op.Update(ctx, cm, unwatched) }
 	}
 	if err := write(); err != nil {
 		return err
@@ -72,7 +76,7 @@ func (b *bindings) set(ctx context.Context, op *operator, namespace string, exis
 
 func (b *bindings) remove(ctx context.Context, op *operator, namespace string) error {
 	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: bindingName}}
-	if err := client.IgnoreNotFound(op.Delete(ctx, cm)); err != nil {
+	if err := client.IgnoreNotFound(op.Delete(ctx, cm, unwatched)); err != nil {
 		return err
 	}
 	b.remember(namespace, nil)

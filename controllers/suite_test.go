@@ -16,6 +16,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -27,6 +28,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/yaml"
 
 	"roster.dev/roster/api/v1alpha1"
 	"roster.dev/roster/controllers"
@@ -76,6 +78,16 @@ var _ = BeforeSuite(func() {
 	config.QPS = -1
 	k8s, err = client.New(config, client.Options{Scheme: scheme})
 	Expect(err).NotTo(HaveOccurred())
+	role := &rbacv1.ClusterRole{}
+	content, err := os.ReadFile(filepath.Join("..", "config", "rbac", "role.yaml"))
+	Expect(err).NotTo(HaveOccurred())
+	Expect(yaml.Unmarshal(content, role)).To(Succeed())
+	Expect(k8s.Create(context.Background(), role)).To(Succeed())
+	Expect(k8s.Create(context.Background(), &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "roster-manager"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: "roster-manager"}},
+	})).To(Succeed())
 })
 
 var _ = AfterSuite(func() {
@@ -164,6 +176,7 @@ func (w *world) startOperator() {
 	GinkgoHelper()
 	Expect(w.stop).To(BeNil(), "the operator runs already")
 	counted := rest.CopyConfig(config)
+	counted.Impersonate.UserName = "roster-manager" // with the rights of the shipped role, and no others
 	counted.Wrap(func(next http.RoundTripper) http.RoundTripper { return countingTransport{next, w.calls} })
 	yes := true
 	mgr, err := ctrl.NewManager(counted, manager.Options{

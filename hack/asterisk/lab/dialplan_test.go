@@ -121,13 +121,14 @@ func TestDialling(t *testing.T) {
 	})
 }
 
-// What is dialled reaches no dialplan function but as digits.
+// Of what is dialled only digits and * reach the dialplan's functions.
 func TestDialsNothingStrange(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *site) {
 		s.agent(t, "alice-martin", "1001", nil)
-		alice := s.phone(t, "alice-martin", phone.Busy())
-		for _, number := range []string{"10,center", "10)1", "10$%7BEXTEN%7D", "1009'"} {
-			dial(t, alice, number, 404)
+		s.agent(t, "bob-lee", "1002", nil)
+		alice, _ := s.phone(t, "alice-martin", phone.Answer(0)), s.phone(t, "bob-lee", phone.Busy())
+		for number, status := range map[string]int{"1002": 486, "1002,center": 486, "1002)": 486, "1002'": 486, "1009'": 404, "10$%7BEXTEN%7D": 404} {
+			dial(t, alice, number, status)
 		}
 	})
 }

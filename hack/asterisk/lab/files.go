@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -108,11 +109,14 @@ func (s *Server) dataSource(o Options) (ini, login string, err error) {
 	}
 	config, err := pgx.ParseConfig(o.PostgreSQL)
 	if err != nil {
-		return "", "", fmt.Errorf("the connection string cannot be read") // and is a secret
+		return "", "", errors.New("lab: the connection string cannot be read") // the cause may hold the password
 	}
-	login = "username = " + config.User + "\n"
+	if filepath.IsAbs(config.Host) {
+		return "", "", errors.New("lab: Asterisk reaches PostgreSQL by TCP, not by a socket")
+	}
+	login = "username = " + escape(config.User) + "\n"
 	if config.Password != "" {
-		login += "password = " + config.Password + "\n"
+		login += "password = " + escape(config.Password) + "\n"
 	}
 	mode := "disable"
 	if config.TLSConfig != nil {
@@ -121,3 +125,6 @@ func (s *Server) dataSource(o Options) (ini, login string, err error) {
 	return fmt.Sprintf("[roster]\nDriver = PostgreSQL Unicode\nServername = %s\nPort = %d\nDatabase = %s\nSSLmode = %s\n",
 		config.Host, config.Port, config.Database, mode), login, nil
 }
+
+// escape is a value as Asterisk's configuration files take it, where a semicolon begins a comment.
+func escape(value string) string { return strings.ReplaceAll(value, ";", `\;`) }

@@ -153,7 +153,7 @@ func (s *Server) Start(ctx context.Context) error {
 	if err := s.awaitBoot(ctx, p); err != nil {
 		p.end(0)
 		s.process = nil
-		return fmt.Errorf("Asterisk %s did not start: %w; its log ends:\n%s", s.Version, err, s.LogTail(40))
+		return fmt.Errorf("lab: Asterisk %s did not start: %w; its log ends:\n%s", s.Version, err, s.LogTail(40))
 	}
 	return nil
 }

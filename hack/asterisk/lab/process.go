@@ -48,8 +48,7 @@ func (s *Server) command(ctx context.Context, words ...string) *exec.Cmd {
 	etc := filepath.Join(insideFolder, "etc")
 	cmd.Env = []string{"ROOT=" + s.root, "FOLDER=" + s.folder, "DATA=" + s.data, "IP=" + s.IP, "HOME=" + insideFolder, "LC_ALL=C.UTF-8",
 		"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "ODBCSYSINI=" + etc, "ODBCINI=" + filepath.Join(etc, "odbc.ini")}
-	// It ends with this process, and the terminal's signals are not for it.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = ownGroup()
 	return cmd
 }
 

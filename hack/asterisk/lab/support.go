@@ -73,7 +73,7 @@ func rootFilesystem(ctx context.Context, repository, version string) (string, er
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("Asterisk %s is not to be had: %w: %s", version, err, strings.TrimSpace(errOut.String()))
+		return "", fmt.Errorf("lab: Asterisk %s is not to be had: %w: %s", version, err, strings.TrimSpace(errOut.String()))
 	}
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	return lines[len(lines)-1], nil

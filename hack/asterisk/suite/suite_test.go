@@ -141,10 +141,12 @@ type site struct {
 	ns      string
 	dataDir string
 	dsn     string
-	// others are namespaces that share the servers.
+	// contexts are the namespaces that share the servers, the site's own first.
 	contexts []string
 	servers  []*lab.Server
 	manager  *exec.Cmd
+	// flags of the manager, besides those that every one has.
+	flags []string
 	// live is the address of the manager's endpoint.
 	live  string
 	log   *os.File
@@ -154,10 +156,24 @@ type site struct {
 // newSite starts a manager, a centre and its servers.
 func newSite(kind kindOfPBX, servers int, shape func(*v1alpha1.ContactCenter)) *site {
 	GinkgoHelper()
+	return newSiteOn(nil, kind, servers, shape)
+}
+
+// newSiteOn does the same on a PostgreSQL of the spec's own, and opens more centres on the same servers: see centre.
+func newSiteOn(
+	cluster *postgrestest.Cluster, kind kindOfPBX, servers int, shape func(*v1alpha1.ContactCenter), others ...string,
+) *site {
+	GinkgoHelper()
 	s := &site{kind: kind, ns: fmt.Sprintf("acme-%d", namespaces.Add(1)), dataDir: GinkgoT().TempDir(), shape: shape}
 	s.contexts = []string{s.ns}
+	for _, other := range others {
+		s.contexts = append(s.contexts, s.ns+"-"+other)
+	}
 	if kind.database == v1alpha1.DatabasePostgreSQL {
-		s.dsn = postgrestest.Start(GinkgoTB()).Database(GinkgoTB())
+		if cluster == nil {
+			cluster = postgrestest.Start(GinkgoTB())
+		}
+		s.dsn = cluster.Database(GinkgoTB())
 	}
 	var err error
 	s.log, err = os.Create(filepath.Join(s.dataDir, "manager.log"))
@@ -170,8 +186,17 @@ func newSite(kind kindOfPBX, servers int, shape func(*v1alpha1.ContactCenter)) *
 		}
 	})
 	s.startManager()
-	s.open(s.ns, servers)
+	for _, ns := range s.contexts {
+		s.open(ns, servers)
+	}
 	return s
+}
+
+// centre is the site as the people of one of its centres see it; 0 is the first.
+func (s *site) centre(i int) *site {
+	c := *s
+	c.ns = s.contexts[i]
+	return &c
 }
 
 // open makes a namespace a contact centre on the site's servers, which are started if there are none yet.
@@ -183,7 +208,7 @@ func (s *site) open(ns string, servers int) {
 		database.DSNSecretRef = &v1alpha1.SecretKeyReference{Name: "pbx-db", Key: "dsn"}
 		s.createIn(ns, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "pbx-db"}, StringData: map[string]string{"dsn": s.dsn}})
 	} else {
-		database.Path = s.ns + ".sqlite3"
+		database.Path = filepath.Base(s.sqlite())
 	}
 	c := &v1alpha1.ContactCenter{
 		ObjectMeta: metav1.ObjectMeta{Name: "default"},
@@ -206,7 +231,7 @@ func (s *site) open(ns string, servers int) {
 	for i := len(s.servers); i < servers; i++ {
 		server, err := lab.Start(ctx(), lab.Options{
 			Version: s.kind.version, Name: serverName(i), Centers: s.contexts, ContactsTable: contactsTable(i),
-			SQLite: s.sqlite(), PostgreSQL: s.dsn,
+			SQLite: s.sqlite(), PostgreSQL: s.dsn, TLS: true,
 		})
 		Expect(err).NotTo(HaveOccurred())
 		s.servers = append(s.servers, server)
@@ -247,19 +272,28 @@ func (s *site) sqlite() string {
 	if s.dsn != "" {
 		return ""
 	}
-	return filepath.Join(s.dataDir, s.ns+".sqlite3")
+	return filepath.Join(s.dataDir, s.contexts[0]+".sqlite3")
 }
 
 func (s *site) startManager() {
 	GinkgoHelper()
+	s.manager, s.live = s.launch()
+}
+
+// launch starts one more manager, and returns it with the address of its endpoint.
+func (s *site) launch() (manager *exec.Cmd, live string) {
+	GinkgoHelper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	Expect(err).NotTo(HaveOccurred())
-	s.live = listener.Addr().String()
+	live = listener.Addr().String()
 	Expect(listener.Close()).To(Succeed())
-	s.manager = exec.Command(binary, "manager", "--kubeconfig", kubeconfig, "--data-dir", s.dataDir, "--live-bind-address", s.live)
-	s.manager.Stdout, s.manager.Stderr = s.log, s.log
-	s.manager.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	Expect(s.manager.Start()).To(Succeed())
+	manager = exec.Command(binary, append([]string{
+		"manager", "--kubeconfig", kubeconfig, "--data-dir", s.dataDir, "--live-bind-address", live,
+	}, s.flags...)...)
+	manager.Stdout, manager.Stderr = s.log, s.log
+	manager.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	Expect(manager.Start()).To(Succeed())
+	return manager, live
 }
 
 func (s *site) stopManager() {
@@ -399,12 +433,11 @@ func (s *site) cli(server int, command string) string {
 	return out
 }
 
-// memory is a queue's members as a server's memory has them, without having it look into the database: `core show`
-// commands do not.
+// device is the state of a person's phone as a server sees it, such as "Not in use" and "Unavailable".
 func (s *site) device(server int, agent string) string {
 	for line := range strings.SplitSeq(s.cli(server, "pjsip show endpoint "+agent), "\n") {
-		if fields := strings.Fields(line); len(fields) >= 3 && fields[0] == "Endpoint:" && strings.HasPrefix(fields[1], agent) {
-			return strings.Join(fields[2:len(fields)-2], " ")
+		if fields := strings.Fields(line); len(fields) >= 6 && fields[0] == "Endpoint:" && strings.HasPrefix(fields[1], agent) {
+			return strings.Join(fields[2:len(fields)-3], " ")
 		}
 	}
 	return ""
@@ -491,4 +524,11 @@ func line(name, extension string, agents ...string) *v1alpha1.Queue {
 func happens(what <-chan struct{}) {
 	GinkgoHelper()
 	Eventually(what, 10*time.Second).Should(BeClosed())
+}
+
+// within is a context that ends after a while.
+func within(d time.Duration) context.Context {
+	c, cancel := context.WithTimeout(ctx(), d)
+	DeferCleanup(cancel)
+	return c
 }

@@ -288,7 +288,7 @@ func TestMissingColumns(t *testing.T) {
 	})
 }
 
-// After Asterisk 16's own migrations queue_members has no reason_paused, and before 16.18 no ringinuse.
+// After Asterisk 16's own migrations queue_members has no reason_paused, and in early versions no ringinuse.
 func TestMembersWithoutReasons(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *tables) {
 		s.exec(t, `CREATE TABLE queue_members (queue_name VARCHAR(80) NOT NULL, interface VARCHAR(80) NOT NULL, membername VARCHAR(80),

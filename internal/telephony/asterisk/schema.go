@@ -131,7 +131,7 @@ func newSchema(contactsTables []string) *schema {
 		revocations: table("roster_revocations", "center,agent,kind,name", "since"),
 	}
 	s.members.owner, s.members.identity, s.members.guard = byKey(1), memUniqueID, memPaused
-	// Asterisk's migrations have the one since 2021 and the other since 2022: after those of Asterisk 16 they are missing.
+	// The migrations of Asterisk 16 have no reason_paused, and its earlier ones no ringinuse.
 	s.members.optional = []int{memReason, memRingInUse}
 	s.agents.stamp = repUpdatedAt
 	s.memberships.owner = byKey(2)

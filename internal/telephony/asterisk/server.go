@@ -56,6 +56,12 @@ func OpenServer(config telephony.ServerConfig) (telephony.Server, error) {
 	return s, nil
 }
 
+// String is the server's name: no credentials are printed with it.
+func (s *Server) String() string { return s.config.Name }
+
+// GoString is String.
+func (s *Server) GoString() string { return s.config.Name }
+
 // Refresh asks for each queue's summary: whatever is asked of one queue makes the server read its row and its members'
 // rows, and theirs alone. A queue that is nowhere is no error: then the server has dropped it.
 func (s *Server) Refresh(ctx context.Context, queues ...string) error {

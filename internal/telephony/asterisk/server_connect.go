@@ -173,6 +173,8 @@ func (s *Server) explain(ctx context.Context, err error) error {
 		return s.unreachable(err, "its address is not known")
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return s.unreachable(err, "connection refused")
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return s.unreachable(err, "no way leads to it")
 	case errors.Is(err, ami.ErrIncomplete):
 		return s.unreachable(err, "it broke off an answer")
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):

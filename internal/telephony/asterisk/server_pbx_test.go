@@ -16,6 +16,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -462,6 +464,11 @@ func TestPBXCall(t *testing.T) {
 func TestPBXRestart(t *testing.T) {
 	onEachAsterisk(t, func(t *testing.T, p *pbx) {
 		p.agent(t, "alice", "1001", nil)
+		// A server that starts asks the phones that it finds registered within so many seconds whether they are there;
+		// until then they are unavailable, even when they register again.
+		if _, err := p.db.ExecContext(t.Context(), `UPDATE ps_aors SET qualify_frequency = 2`); err != nil {
+			t.Fatal(err)
+		}
 		o := observe(t, p.manager)
 		o.await(settled)
 		if err := p.manager.Ping(t.Context()); err != nil {
@@ -502,8 +509,60 @@ func TestPBXRestart(t *testing.T) {
 			t.Errorf("while it started: %v", err)
 		}
 		o = observe(t, p.manager)
+		o.awaitWhere(func(e telephony.Event) bool {
+			return e == telephony.Event{Kind: telephony.EventDevice, Agent: "alice", Device: telephony.DeviceIdle}
+		})
 		o.await(settled)
-		p.register(t, o, "alice", alice)
+	})
+}
+
+// halt stops every thread of the server, until goOn.
+func (p *pbx) halt(t *testing.T) (goOn func()) {
+	t.Helper()
+	pid := p.PID()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	goOn = sync.OnceFunc(func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
+	for deadline := time.Now().Add(serverSoon); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+		running := slices.ContainsFunc(threads, func(path string) bool {
+			status, err := os.ReadFile(path)
+			return err == nil && !bytes.Contains(status, []byte("State:\tT"))
+		})
+		if !running && len(threads) > 0 {
+			return goOn
+		}
+	}
+	goOn()
+	t.Fatal("the server does not halt")
+	return nil
+}
+
+// A server that hangs, with its connections as they were, is noticed; it is asked again when it goes on.
+func TestPBXHangs(t *testing.T) {
+	onEachAsterisk(t, func(t *testing.T, p *pbx) {
+		if p.PID() == 0 {
+			t.Skip("SKIPPED, NOT PROVEN: the server's process is not known")
+		}
+		server := p.open(t, func(c *telephony.ServerConfig) { c.Timeout = time.Second })
+		o := observe(t, server)
+		o.await(settled)
+		if err := server.Ping(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		goOn := p.halt(t)
+		defer goOn()
+		const text = "server pbx-1 cannot be reached: no answer in time"
+		expectKind(t, server.Refresh(t.Context(), "support"), telephony.Unreachable, text)
+		expectKind(t, server.Ping(t.Context()), telephony.Unreachable, text) // on a new connection
+		expectKind(t, server.Read(t.Context(), telephony.Query{Queue: "support"}), telephony.Unreachable, text)
+		expectKind(t, o.end(), telephony.Unreachable, text)
+		goOn()
+		if err := server.Ping(t.Context()); err != nil {
+			t.Error(err)
+		}
+		observe(t, server).await(settled)
 	})
 }
 

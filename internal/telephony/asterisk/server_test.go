@@ -676,6 +676,13 @@ func TestServerTLS(t *testing.T) {
 	expectKind(t, plain.Ping(t.Context()), telephony.Refused, "server pbx-1 refused: it does not speak TLS")
 }
 
+func TestServerPrintsNoSecret(t *testing.T) {
+	server := openServer(t, amitest.Start(t))
+	if text := fmt.Sprintf("%v %+v %#v", server, server, server); strings.Contains(text, amitest.Secret) || strings.Contains(text, amitest.Username) {
+		t.Errorf("%q shows credentials", text)
+	}
+}
+
 func TestOpenServerRefuses(t *testing.T) {
 	for text, config := range map[string]telephony.ServerConfig{
 		"its address is not host:port":                     {Address: "pbx-1"},

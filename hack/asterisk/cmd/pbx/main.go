@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -74,7 +75,6 @@ func makeTables(ctx context.Context, center, path string) error {
 	if err != nil {
 		return err
 	}
-	defer b.Close()
 	_, err = b.Load(ctx)
-	return err
+	return errors.Join(err, b.Close())
 }

@@ -46,6 +46,12 @@ type call struct {
 	items int
 }
 
+// String is the server's address: no credentials are printed with it.
+func (c *Conn) String() string { return c.config.Address }
+
+// GoString is String.
+func (c *Conn) GoString() string { return c.config.Address }
+
 // Version is that of the server's Manager Interface.
 func (c *Conn) Version() string { return c.version }
 

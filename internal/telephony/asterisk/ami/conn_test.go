@@ -51,6 +51,9 @@ func TestLogin(t *testing.T) {
 	if _, err := conn.Do(t.Context(), ami.NewAction("Ping")); err != nil {
 		t.Error(err)
 	}
+	if text := fmt.Sprintf("%v %+v %#v", conn, conn, conn); strings.Contains(text, amitest.Secret) {
+		t.Errorf("%q shows the secret", text)
+	}
 }
 
 func TestLoginRefused(t *testing.T) {

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package lab
+
+import "syscall"
+
+// ownGroup is for Linux: see Supported.
+func ownGroup() *syscall.SysProcAttr { return nil }
