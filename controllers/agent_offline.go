@@ -59,11 +59,12 @@ func (s *agentScope) drain(message string, again time.Duration) {
 	s.result = retry(again)
 }
 
-// endCalls hangs up what may not go on: sessions that listen to others at once, calls as the centre has it.
+// endCalls hangs up what may not go on: at once sessions that listen to others and calls that only ring, which the
+// person could still take; running calls as the centre has it.
 func (s *agentScope) endCalls(p *live.Presence) {
 	over := s.site.hangUp || !s.now.Before(s.effective.RequestedAt.Add(s.site.drain))
 	for _, c := range p.Channels {
-		if over || c.ListensTo != "" {
+		if over || c.ListensTo != "" || p.Device == telephony.DeviceRinging {
 			s.fleet.HangUp(s.agent.Namespace, c.Server, c.Name)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -223,7 +224,7 @@ func (w *world) stopOperator() {
 
 func asteriskConfig(ns string, t center.Target) asterisk.Config {
 	return asterisk.Config{
-		Center: ns, Type: string(t.Type), Path: t.Path, DSN: t.DSN, ContactsTables: []string{t.ContactsTables},
+		Center: ns, Type: string(t.Type), Path: t.Path, DSN: t.DSN, ContactsTables: strings.Split(t.ContactsTables, ","),
 		Timeout: 3 * time.Second,
 	}
 }

@@ -57,6 +57,8 @@ type touch struct {
 	lookAt time.Time
 	// refresh makes the server take over all of them now.
 	refresh bool
+	// crowd says that several people came at once.
+	crowd bool
 }
 
 func newServer(f *Fleet, namespace string, b *board, config Config, interval time.Duration) *server {
@@ -224,7 +226,7 @@ func (s *server) touch(agent string, queues []string) {
 				t = &touch{}
 				s.pending[q] = t
 			}
-			t.agent, t.refresh = "", true
+			t.agent, t.refresh, t.crowd = "", true, true
 			if !t.look {
 				t.look, t.lookAt = true, time.Now().Add(lookDelay)
 			}
@@ -316,11 +318,13 @@ func (s *server) due(now time.Time) (queries []telephony.Query, refresh []string
 		case t.look && !now.Before(t.lookAt):
 			queries = append(queries, telephony.Query{Queue: q})
 			delete(s.pending, q)
-		case t.refresh && rest > 0:
+		case t.refresh && t.crowd && rest > 0:
 			wait = min(wait, rest)
 		case t.refresh:
 			refresh = append(refresh, q)
-			s.refreshed[q] = now
+			if t.crowd {
+				s.refreshed[q] = now
+			}
 			if t.refresh = false; !t.look {
 				delete(s.pending, q)
 			}

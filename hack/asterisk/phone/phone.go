@@ -185,7 +185,9 @@ func (p *Phone) startSipp() error {
 		"-i", ip, "-p", strconv.Itoa(int(p.address.Port())), "-bind_local", "-mi", ip, "-ci", ip,
 		"-key", "user", p.config.User, "-key", "server", p.config.Server,
 		"-key", "password", p.config.Password, "-au", "[user]", "-ap", "[password]", // a keyword's value is taken as it is
-		"-default_behaviors", "none", "-nostdin", "-skip_rlimit", "-max_recv_loops", "1",
+		"-default_behaviors", "none", "-nostdin", "-skip_rlimit",
+		"-max_recv_loops", "1", // each message is acted upon before the next is read
+		"-watchdog_interval", "0", // a busy machine is no reason to end
 		"-trace_logs", "-log_file", "/dev/fd/3",
 		"-trace_msg", "-message_file", filepath.Join(p.dir, "messages.log"),
 		"-trace_err", "-error_file", filepath.Join(p.dir, "errors.log"))

@@ -33,7 +33,6 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/utils/ptr"
@@ -147,7 +146,7 @@ func ask(method, address, path, token, body string) answer {
 	return answer{response.StatusCode, response.Header, string(text)}
 }
 
-// staffList is a path's query.
+// staffPath is where a namespace's list is.
 func staffPath(ns, query string) string { return "/v1alpha1/namespaces/" + ns + "/staff" + query }
 
 // staffAt are the rows that the endpoint at an address serves, as far as it answers with any.
@@ -366,7 +365,7 @@ func onTwo(specs func(kind kindOfPBX)) {
 	}
 }
 
-// oneCallEach are two queues of alice's and one of carol's, as the specs below use them.
+// staffed has three people and two queues: alice is in both, carol in one, bob calls.
 func (s *site) staffed() {
 	GinkgoHelper()
 	support := line("support", "600")
@@ -418,22 +417,566 @@ var _ = Describe("The live staff list", Label("C9"), func() {
 			}
 			Expect(told).To(Equal([]string{
 				"sales||Voice|alice|Alice Martin|north|2|[Team/billing]|[]|" + notRegistered,
-				"sales||Voice|carol|||1|[Direct]|[]|" + notRegistered,
-				"support|Support|Chat|alice|Alice Martin|north|4|[Direct Group/north]|[carol]|" + notServed,
+				"sales||Voice|carol|carol||1|[Direct]|[]|" + notRegistered,
 				"support|Support|Voice|alice|Alice Martin|north|4|[Direct Group/north]|[carol]|" + notRegistered,
-			}), "in some order of channels")
+				"support|Support|Chat|alice|Alice Martin|north|4|[Direct Group/north]|[carol]|" + notServed,
+			}))
+
+			By("the phone registering")
+			a, b := s.phone("alice"), s.registered("bob")
+			a.Handle(phone.Ring())
+			began := time.Now()
+			s.register(a)
+			f.shows(began, firstMoment, both(available))
+			since := f.row(inSupport).Since
+			Expect(since).To(BeTemporally("~", time.Now(), 3*time.Second))
+			f.forget()
+
+			By("a call of one queue")
+			call := dialing(b, "600")
+			in := comes(a)
+			f.shows(time.Now(), moment, both(ringing))
+			began = time.Now()
+			Expect(in.Answer()).To(Succeed())
+			f.shows(began, moment, map[string]string{inSupport: servingHere, inSales: busyElsewhere})
+			began = time.Now()
+			Expect(call.HangUp(ctx())).To(Succeed())
+			f.shows(began, moment, both(available))
+			Expect(f.history(inSupport)).NotTo(ContainElement(HavePrefix("Red")), "a call of the queue is no other call")
+			Expect(f.row(inSupport).Since).To(BeTemporally("==", since), "the color was the same all the time")
+			Expect(f.row(inSales).Since).To(BeTemporally(">=", began.Truncate(time.Second)))
+
+			By("a call of another queue")
+			call = dialing(b, "601")
+			in = comes(a)
+			f.shows(time.Now(), moment, both(ringing))
+			began = time.Now()
+			Expect(in.Answer()).To(Succeed())
+			f.shows(began, moment, map[string]string{inSupport: busyElsewhere, inSales: servingHere})
+			began = time.Now()
+			Expect(call.HangUp(ctx())).To(Succeed())
+			f.shows(began, moment, both(available))
+
+			By("a call of the extension")
+			call = dialing(b, "1001")
+			in = comes(a)
+			f.shows(time.Now(), moment, both(ringing))
+			began = time.Now()
+			Expect(in.Answer()).To(Succeed())
+			f.shows(began, moment, both(busyElsewhere))
+			began = time.Now()
+			Expect(call.HangUp(ctx())).To(Succeed())
+			f.shows(began, moment, both(available))
+
+			By("a call of her own")
+			began = time.Now()
+			own, err := a.Call(ctx(), "1002")
+			Expect(err).NotTo(HaveOccurred())
+			f.shows(began, moment, both(busyElsewhere))
+			began = time.Now()
+			Expect(own.HangUp(ctx())).To(Succeed())
+			f.shows(began, moment, both(available))
+
+			By("a pause in one queue, then in both")
+			panel := s.panel(0)
+			began = time.Now()
+			panel.pause("support", "alice", true, "Lunch")
+			f.shows(began, moment, map[string]string{inSupport: "Orange: paused: Lunch", inSales: available})
+			began = time.Now()
+			panel.pause("sales", "alice", true, "Lunch")
+			f.shows(began, moment, both("Red: paused: Lunch"))
+			began = time.Now()
+			panel.pause("support", "alice", false, "")
+			f.shows(began, moment, map[string]string{inSupport: available, inSales: "Orange: paused: Lunch"})
+			panel.pause("sales", "alice", false, "")
+			f.shows(began, moment, both(available))
+
+			By("a leave, and its end")
+			alice := s.agent("alice")
+			s.edit(alice, func() {
+				alice.Spec.Leaves = []v1alpha1.Leave{{StartTime: metav1.NewTime(time.Now().Add(-time.Minute)), Reason: v1alpha1.ReasonVacation}}
+			})
+			f.shows(time.Now(), moment, both("Red: paused: Vacation"))
+			s.edit(alice, func() { alice.Spec.Leaves = nil })
+			f.shows(time.Now(), moment, both(available))
+
+			By("signing out and in")
+			began = time.Now()
+			Expect(a.Unregister(ctx())).To(Equal(200))
+			f.shows(began, moment, both(notRegistered))
+			began = time.Now()
+			s.register(a)
+			f.shows(began, moment, both(available))
+
+			By("being deactivated")
+			Expect(f.history(inChat)).To(BeEmpty(), "nobody tells of the channel")
+			s.deactivate(alice)
+			f.shows(time.Now(), moment, map[string]string{inSupport: noRow, inSales: noRow, inChat: noRow})
+			f.shows(time.Now(), moment, map[string]string{"sales/Voice/carol": notRegistered})
+			Expect(s.looks(viewer)).To(Equal(map[string]string{
+				"sales/Voice/carol": notRegistered, "support/Voice/": ": ", "support/Chat/": ": ",
+			}))
+		})
+
+		It("writes none of it into objects", func() {
+			s := newSite(kind, 1, nil)
+			s.staffed()
+			f := s.follow(token(s.ns, "wallboard", "roster-live-viewer"), "")
+			a, b, panel := s.registered("alice"), s.registered("bob"), s.panel(0)
+			a.Handle(phone.Ring())
+			f.shows(time.Now(), firstMoment, both(available))
+			before := s.versions()
+
+			const rounds = 25
+			var took []time.Duration
+			change := func(state map[string]string, act func()) {
+				GinkgoHelper()
+				began := time.Now()
+				act()
+				took = append(took, f.shows(began, moment, state))
+			}
+			for range rounds {
+				change(map[string]string{inSupport: "Orange: paused: Tea", inSales: available}, func() {
+					panel.pause("support", "alice", true, "Tea")
+				})
+				change(both("Red: paused: Tea"), func() { panel.pause("sales", "alice", true, "Tea") })
+				change(map[string]string{inSupport: available, inSales: "Orange: paused: Tea"}, func() {
+					panel.pause("support", "alice", false, "")
+				})
+				change(both(available), func() { panel.pause("sales", "alice", false, "") })
+				call := dialing(b, "600")
+				in := comes(a)
+				change(map[string]string{inSupport: servingHere, inSales: busyElsewhere}, func() { Expect(in.Answer()).To(Succeed()) })
+				change(both(available), func() { Expect(call.HangUp(ctx())).To(Succeed()) })
+				change(both(notRegistered), func() { Expect(a.Unregister(ctx())).To(Equal(200)) })
+				change(both(available), func() { s.register(a) })
+			}
+			Expect(took).To(HaveLen(8 * rounds))
+			Expect(s.versions()).To(Equal(before))
+			Consistently(s.versions).Should(Equal(before))
+			slices.Sort(took)
+			AddReportEntry("from what was done to the stream", fmt.Sprintf("%d changes, p50 %s, p99 %s, longest %s",
+				len(took), took[len(took)/2], took[len(took)*99/100], took[len(took)-1]))
+		})
+
+		It("says that nobody tells while Asterisk is away, and is right again without a call", func() {
+			s := newSite(kind, 1, nil)
+			s.staffed()
+			viewer := token(s.ns, "wallboard", "roster-live-viewer")
+			f := s.follow(viewer, "")
+			s.registered("alice")
+			b, c := s.registered("bob"), s.registered("carol")
+			f.shows(time.Now(), firstMoment, map[string]string{inSupport: available, "sales/Voice/carol": available})
+			s.panel(0).pause("support", "alice", true, "Lunch")
+			f.shows(time.Now(), moment, map[string]string{inSupport: "Orange: paused: Lunch", inSales: available})
+
+			By("killing it")
+			killed := time.Now()
+			s.servers[0].Kill()
+			f.shows(killed, 2*moment, map[string]string{inSupport: noServer, inSales: noServer, inChat: notServed, "sales/Voice/carol": noServer})
+
+			By("starting it")
+			Expect(s.servers[0].Start(ctx())).To(Succeed())
+			back := time.Now()
+			Eventually(func() string { state, _ := f.state(inSupport); return state }, 15*time.Second).Should(HavePrefix("Orange: paused"))
+			f.shows(back, 10*time.Second, map[string]string{inSales: available, "sales/Voice/carol": available, inChat: notServed})
+			AddReportEntry("right again after Asterisk's start", time.Since(back))
+
+			By("starting the manager again, in a call of a queue")
+			panel := s.panel(0)
+			panel.pause("support", "alice", true, "Dinner")
+			f.shows(time.Now(), moment, map[string]string{inSupport: "Orange: paused: Dinner"})
+			s.panel(0).pause("sales", "alice", true, "Dinner")
+			f.shows(time.Now(), moment, both("Red: paused: Dinner"))
+			calling(b, "601", c)
+			f.shows(time.Now(), moment, map[string]string{"sales/Voice/carol": servingHere})
+			before := s.looks(viewer)
+			Expect(before).To(HaveLen(4))
+			s.stopManager()
+			Eventually(f.over).Should(BeClosed())
+			began := time.Now()
+			s.startManager()
+			Eventually(func() map[string]string {
+				looks := s.looks(viewer)
+				if looks != nil {
+					Expect(looks).To(HaveLen(len(before)), "it does not serve a list that is not whole")
+				}
+				return looks
+			}, 10*time.Second, time.Millisecond).Should(Equal(before))
+			AddReportEntry("right after the manager's start", time.Since(began))
+		})
+	})
+
+	It("says that a phone which went without a word is gone, when Asterisk misses it", func() {
+		s := newSite(newest, 1, nil)
+		s.staffed()
+		f := s.follow(token(s.ns, "wallboard", "roster-live-viewer"), "")
+		a := s.registered("alice")
+		f.shows(time.Now(), firstMoment, both(available))
+		began := time.Now()
+		Expect(a.Close()).To(Succeed())
+		// Asterisk asks every 60 seconds (ps_aors.qualify_frequency) and waits 3 for the answer.
+		const missed = 65 * time.Second
+		Eventually(func() string { state, _ := f.state(inSupport); return state }, missed).Should(Equal(notRegistered))
+		longest := f.shows(began, missed, both(notRegistered))
+		AddReportEntry("from the phone's end to Grey", longest)
+	})
+
+	It("sees a person at whichever server the phone is", Label("B10"), func() {
+		s := newSite(several, 2, nil)
+		s.staffed()
+		viewer := token(s.ns, "wallboard", "roster-live-viewer")
+		f := s.follow(viewer, "")
+		a, b := s.phoneAt(1, "alice", s.password("alice")), s.phoneAt(1, "bob", s.password("bob"))
+		a.Handle(phone.Ring())
+		s.register(b)
+		began := time.Now()
+		s.register(a)
+		f.shows(began, firstMoment, both(available))
+
+		By("a call at the second server")
+		call := dialing(b, "600")
+		in := comes(a)
+		f.shows(time.Now(), moment, both(ringing))
+		began = time.Now()
+		Expect(in.Answer()).To(Succeed())
+		f.shows(began, moment, map[string]string{inSupport: servingHere, inSales: busyElsewhere})
+		began = time.Now()
+		Expect(call.HangUp(ctx())).To(Succeed())
+		f.shows(began, moment, both(available))
+
+		By("a pause at the first")
+		began = time.Now()
+		s.panel(0).pause("support", "alice", true, "Lunch")
+		f.shows(began, moment, map[string]string{inSupport: "Orange: paused: Lunch", inSales: available})
+		Consistently(func() string { state, _ := f.state(inSupport); return state }, 2*time.Second).Should(HavePrefix("Orange: paused"))
+		s.panel(1).pause("support", "alice", false, "")
+		f.shows(time.Now(), moment, both(available))
+
+		By("a phone at each")
+		first := s.phoneAt(0, "alice", s.password("alice"))
+		s.register(first)
+		Eventually(func() string { return s.device(0, "alice") }).Should(Equal("Not in use"))
+		began = time.Now()
+		Expect(a.Unregister(ctx())).To(Equal(200))
+		Eventually(func() string { return s.device(1, "alice") }).Should(Equal("Unavailable"))
+		Consistently(func() string { state, _ := f.state(inSales); return state }).Should(Equal(available))
+		s.register(a)
+		Eventually(func() string { return s.device(1, "alice") }).Should(Equal("Not in use"))
+
+		By("the second server away")
+		s.servers[1].Kill()
+		Eventually(s.summary).Should(Equal("1/2"))
+		Consistently(func() string { state, _ := f.state(inSales); return state }).Should(Equal(available))
+		Expect(s.servers[1].Start(ctx())).To(Succeed())
+		Eventually(s.summary).Should(Equal("2/2"))
+		Expect(first.Unregister(ctx())).To(Equal(200))
+		Eventually(func() string { return s.device(0, "alice") }).Should(Equal("Unavailable"))
+		Eventually(func() string { state, _ := f.state(inSales); return state }).Should(Equal(available))
+	})
+
+	It("is for those alone to whom the cluster gives the right", Label("S4"), func() {
+		s := newSite(newest, 1, nil)
+		s.staffed()
+		other := s.ns + "-other"
+		Expect(k8s.Create(ctx(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: other}})).To(Succeed())
+		viewer := token(s.ns, "wallboard", "roster-live-viewer")
+		get := func(token, ns, query string) func() answer {
+			return func() answer { return ask(http.MethodGet, s.live, staffPath(ns, query), token, "") }
+		}
+		code := func(of func() answer) func() int { return func() int { return of().code } }
+		refuses := func(of func() answer, code int, what string) {
+			GinkgoHelper()
+			a := of()
+			Expect(a.code).To(Equal(code), a.body)
+			Expect(a.message()).To(ContainSubstring(what))
+			Expect(a.body).NotTo(ContainSubstring("alice"))
+		}
+
+		By("the right token")
+		Expect(get(viewer, s.ns, "")().code).To(Equal(200))
+
+		By("none, one that is no token, one that is over, one signed by somebody else")
+		refuses(get("", s.ns, ""), 401, "Authorization: Bearer")
+		Expect(get("", s.ns, "")().header.Get("WWW-Authenticate")).To(Equal("Bearer"))
+		refuses(get("nonsense", s.ns, ""), 401, "not valid")
+		key := clusterKey()
+		Expect(get(signed(key, viewer, time.Now()), s.ns, "")().code).To(Equal(200), "the same token, signed anew")
+		refuses(get(signed(key, viewer, time.Now().Add(-2*time.Hour)), s.ns, ""), 401, "not valid")
+		forger, err := rsa.GenerateKey(rand.Reader, 2048)
+		Expect(err).NotTo(HaveOccurred())
+		refuses(get(signed(forger, viewer, time.Now()), s.ns, ""), 401, "not valid")
+
+		By("another namespace, no right at all, a right to less")
+		refuses(get(viewer, other, ""), 403, "may not get agents/live in namespace "+other)
+		refuses(get(token(s.ns, "stranger"), s.ns, ""), 403, "may not get agents/live in namespace "+s.ns)
+		refuses(get(token(s.ns, "shifts", "roster-editor", "roster-viewer"), s.ns, ""), 403, "may not")
+		own := token(s.ns, "carol")
+		Expect(k8s.Create(ctx(), &rbacv1.Role{
+			ObjectMeta: metav1.ObjectMeta{Namespace: s.ns, Name: "own"},
+			Rules: []rbacv1.PolicyRule{{
+				APIGroups: []string{"staff.roster.dev"}, Resources: []string{"agents/live"},
+				ResourceNames: []string{"carol"}, Verbs: []string{"get"},
+			}},
+		})).To(Succeed())
+		bind(s.ns, "carol", rbacv1.RoleRef{Kind: "Role", Name: "own"})
+		Eventually(code(get(own, s.ns, "?agent=carol")), 15*time.Second).Should(Equal(200))
+		Expect(get(own, s.ns, "?agent=carol")().body).NotTo(ContainSubstring("alice"))
+		refuses(get(own, s.ns, ""), 403, "may not")
+		refuses(get(own, s.ns, "?agent=bob"), 403, "for bob")
+		refuses(get(own, s.ns, "?agent=carol&watch=1"), 403, "may not watch")
+
+		By("a way that is not secure")
+		response, err := http.Get("http://" + s.live + staffPath(s.ns, ""))
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(response.Body.Close)
+		Expect(response.StatusCode).To(Equal(http.StatusBadRequest))
+		_, err = tls.Dial("tcp", s.live, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11})
+		Expect(err).To(MatchError(ContainSubstring("protocol version")))
+
+		By("writing")
+		Expect(ask(http.MethodPost, s.live, staffPath(s.ns, ""), viewer, "{}").code).To(Equal(http.StatusMethodNotAllowed))
+
+		By("a right that is taken, and an account that is")
+		leaver := token(s.ns, "leaver", "roster-live-viewer")
+		Expect(get(leaver, s.ns, "")().code).To(Equal(200))
+		Expect(k8s.Delete(ctx(), &rbacv1.RoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Namespace: s.ns, Name: "wallboard-roster-live-viewer"},
+		})).To(Succeed())
+		Expect(k8s.Delete(ctx(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: s.ns, Name: "leaver"}})).To(Succeed())
+		Eventually(code(get(viewer, s.ns, "")), 12*time.Second, 100*time.Millisecond).Should(Equal(403))
+		Eventually(code(get(leaver, s.ns, "")), 12*time.Second, 100*time.Millisecond).Should(Equal(401))
+	})
+
+	It("is served by a manager that stands by, which goes on when the leading one dies", Label("G1"), func() {
+		s := newSite(several, 1, nil)
+		s.staffed()
+		viewer := token(s.ns, "wallboard", "roster-live-viewer")
+		holder := func() string {
+			lease := &coordinationv1.Lease{}
+			_ = k8s.Get(ctx(), client.ObjectKey{Namespace: s.ns, Name: "roster.staff.roster.dev"}, lease)
+			return ptr.Deref(lease.Spec.HolderIdentity, "")
+		}
+		s.flags = []string{"--leader-elect", "--leader-election-namespace", s.ns}
+		s.stopManager()
+		s.startManager()
+		Eventually(holder).ShouldNot(BeEmpty())
+		leader := holder()
+		standby, address := s.launch()
+		DeferCleanup(func() {
+			_ = standby.Process.Kill()
+			_ = standby.Wait()
+		})
+		list := func(address string) func() map[string]string {
+			return func() map[string]string {
+				rows, _ := staffAt(address, s.ns, viewer)
+				told := map[string]string{}
+				for i := range rows {
+					rows[i].Since = time.Time{}
+					text, _ := json.Marshal(rows[i])
+					told[place(&rows[i])] = string(text)
+				}
+				return told
+			}
+		}
+		shows := func(key, state string) {
+			GinkgoHelper()
+			for _, at := range []string{address, s.live} {
+				Eventually(func() string {
+					rows, _ := staffAt(at, s.ns, viewer)
+					for i := range rows {
+						if place(&rows[i]) == key {
+							return look(&rows[i])
+						}
+					}
+					return noRow
+				}).Should(Equal(state))
+			}
+		}
+		a, b := s.registered("alice"), s.registered("bob")
+		a.Handle(phone.Ring())
+		shows(inSupport, available)
+		shows("sales/Voice/carol", notRegistered)
+		Expect(list(address)()).To(Equal(list(s.live)()))
+
+		By("a call, a pause of her own, and one that the leading manager writes")
+		call := dialing(b, "600")
+		in := comes(a)
+		Expect(in.Answer()).To(Succeed())
+		shows(inSupport, servingHere)
+		shows(inSales, busyElsewhere)
+		Expect(call.HangUp(ctx())).To(Succeed())
+		s.panel(0).pause("support", "alice", true, "Lunch")
+		shows(inSupport, "Orange: paused: Lunch")
+		s.panel(0).pause("support", "alice", false, "")
+		shows(inSupport, available)
+		alice := s.agent("alice")
+		s.edit(alice, func() {
+			alice.Spec.Leaves = []v1alpha1.Leave{{StartTime: metav1.NewTime(time.Now().Add(-time.Minute)), Reason: v1alpha1.ReasonTraining}}
+		})
+		shows(inSupport, "Red: paused: Training")
+		shows(inSales, "Red: paused: Training")
+		s.edit(alice, func() { alice.Spec.Leaves = nil })
+		shows(inSupport, available)
+		Expect(list(address)()).To(Equal(list(s.live)()))
+		Expect(holder()).To(Equal(leader))
+
+		By("the leading manager dying, and a deactivation")
+		s.stopManager()
+		s.manager, s.live = standby, address
+		died := time.Now()
+		Expect(staffAt(s.live, s.ns, viewer)).NotTo(BeEmpty(), "it is served meanwhile")
+		s.deactivate(alice)
+		Eventually(registering(a), 30*time.Second, 250*time.Millisecond).Should(Equal(403))
+		AddReportEntry("from the leading manager's end to the refusal", time.Since(died))
+		Expect(holder()).NotTo(Equal(leader))
+		Eventually(s.phase("alice")).Should(Equal(v1alpha1.PhaseDeactivated))
+		Expect(s.agent("alice").Status.Deactivation.OfflineAt).NotTo(BeNil())
+		Eventually(func() map[string]string { return s.looks(viewer) }).ShouldNot(HaveKey(inSupport))
+		Expect(s.looks(viewer)).To(HaveKey("sales/Voice/carol"))
+	})
+})
+
+var _ = Describe("A person's password", Label("S3"), func() {
+	onTwo(func(kind kindOfPBX) {
+		It("is changed by whoever knows the current one, under the rules of the centre", Label("C6"), func() {
+			s := newSite(kind, 1, func(c *v1alpha1.ContactCenter) {
+				c.Spec.PasswordPolicy = &v1alpha1.PasswordPolicy{
+					MinimumLength: ptr.To[int32](12), Require: []v1alpha1.CharacterClass{v1alpha1.ClassDigit, v1alpha1.ClassUpper},
+				}
+			})
+			// What a careless line would tell, it would tell at this level.
+			s.flags = []string{"--log-level", "debug"}
+			s.stopManager()
+			s.startManager()
+			const kept, foreign = "Kept-in-Git-2026", "Somebody-Else-2026"
+			bob := person("bob", "1002")
+			bob.Spec.Endpoint.PasswordSecretRef = &v1alpha1.SecretKeyReference{Name: "bob-phone", Key: "secret"}
+			s.create(
+				&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "bob-phone"}, StringData: map[string]string{"secret": kept}},
+				&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "carol-sip"}, StringData: map[string]string{"password": foreign}},
+				person("alice", "1001"), bob, person("carol", "1003"))
+			s.ready("alice", "bob")
+			portal := token(s.ns, "portal", "roster-password-changer")
+			change := func(token, agent, current, next string) answer {
+				GinkgoHelper()
+				body, err := json.Marshal(map[string]string{"current": current, "new": next})
+				Expect(err).NotTo(HaveOccurred())
+				return ask(http.MethodPost, s.live, "/v1alpha1/namespaces/"+s.ns+"/agents/"+agent+"/password", token, string(body))
+			}
+			old, next, short, plain, wrong := s.password("alice"), "Quite-Another-2026", "Shrt-1", "no-digit-in-this-one", "Not-The-Password-1"
+			before, after := s.phoneAt(0, "alice", old), s.phoneAt(0, "alice", next)
+			s.register(before)
+			Expect(registering(after)()).To(Equal(401))
+			Eventually(func() int { return change(portal, "nobody", old, next).code }).Should(Equal(404), "the endpoint answers")
+
+			By("those who may not")
+			Expect(change("", "alice", old, next).code).To(Equal(401))
+			Expect(change(token(s.ns, "wallboard", "roster-live-viewer"), "alice", old, next).code).To(Equal(403))
+
+			By("passwords against the rules")
+			a := change(portal, "alice", old, short)
+			Expect(a.code).To(Equal(422))
+			Expect(a.message()).To(ContainSubstring("shorter than 12 characters"))
+			a = change(portal, "alice", old, plain)
+			Expect(a.code).To(Equal(422))
+			Expect(a.message()).To(And(ContainSubstring("no digit"), ContainSubstring("no upper-case letter")))
+			Expect(s.password("alice")).To(Equal(old))
+
+			By("a password that Git or somebody else keeps")
+			a = change(portal, "bob", kept, next)
+			Expect(a.code).To(Equal(409))
+			Expect(a.message()).To(ContainSubstring("Secret bob-phone"))
+			a = change(portal, "carol", foreign, next)
+			Expect(a.code).To(Equal(409))
+			Expect(a.message()).To(ContainSubstring("Secret carol-sip"))
+			s.register(s.phoneAt(0, "bob", kept))
+
+			By("the change")
+			a = change(portal, "alice", old, next)
+			Expect(a.code).To(Equal(200), a.body)
+			changed := time.Now()
+			Eventually(registering(after), moment).Should(Equal(200))
+			Expect(time.Since(changed)).To(BeNumerically("<", moment))
+			Expect(registering(before)()).To(Equal(401))
+			Expect(s.password("alice")).To(Equal(next))
+			Eventually(s.told("Agent", "alice")).Should(ContainElement(
+				"PasswordChanged: system:serviceaccount:" + s.ns + ":portal changed the phone's password"))
+
+			By("guessing")
+			for range 4 {
+				a = change(portal, "alice", wrong, "Third-Password-2026")
+				Expect(a.code).To(Equal(403), a.body)
+				Expect(a.message()).To(ContainSubstring("the current password is another one"))
+			}
+			a = change(portal, "alice", wrong, "Third-Password-2026")
+			Expect(a.code).To(Equal(429), a.body)
+			Expect(a.header.Get("Retry-After")).To(MatchRegexp("^([1-9]|[1-5][0-9]|60)$"))
+			Expect(change(portal, "alice", next, "Third-Password-2026").code).To(Equal(429), "the right one does not help then")
+			Expect(registering(after)()).To(Equal(200))
+
+			By("what was written down")
+			log, err := os.ReadFile(s.log.Name())
+			Expect(err).NotTo(HaveOccurred())
+			Expect(string(log)).To(ContainSubstring(`"route": "password"`), "requests are logged")
+			texts := []string{string(log)}
+			for _, name := range []string{"alice", "bob", "carol"} {
+				texts = append(texts, s.told("Agent", name)()...)
+				status, err := json.Marshal(s.agent(name))
+				Expect(err).NotTo(HaveOccurred())
+				texts = append(texts, string(status))
+			}
+			for i, secret := range []string{old, next, short, plain, wrong, "Third-Password-2026", kept, foreign, portal, s.servers[0].Password} {
+				Expect(strings.Join(texts, "\n")).NotTo(ContainSubstring(secret), "secret %d", i)
+			}
 		})
 	})
 })
 
-var _ = coordinationv1.Lease{}
-var _ = apierrors.IsNotFound
-var _ = ptr.To[int]
-var _ = phone.Answer
-var _ = crypto.SHA256
-var _ = rand.Read
-var _ = rsa.SignPKCS1v15
-var _ = sha256.Size
-var _ = x509.ParsePKCS1PrivateKey
-var _ = base64.RawURLEncoding
-var _ = pem.Decode
+// dialing is a call that was begun.
+func dialing(from *phone.Phone, number string) *phone.Call {
+	GinkgoHelper()
+	call, err := from.Dial(number)
+	Expect(err).NotTo(HaveOccurred())
+	return call
+}
+
+// comes is the next call that a phone rings for.
+func comes(to *phone.Phone) *phone.Call {
+	GinkgoHelper()
+	in, err := to.Next(within(10 * time.Second))
+	Expect(err).NotTo(HaveOccurred())
+	happens(in.Ringing())
+	return in
+}
+
+// clusterKey is the key that the API server signs accounts' tokens with.
+func clusterKey() *rsa.PrivateKey {
+	GinkgoHelper()
+	text, err := os.ReadFile(filepath.Join(environment.ControlPlane.APIServer.CertDir, "sa-signer.key"))
+	Expect(err).NotTo(HaveOccurred())
+	block, _ := pem.Decode(text)
+	Expect(block).NotTo(BeNil())
+	key, err := x509.ParsePKCS1PrivateKey(block.Bytes)
+	Expect(err).NotTo(HaveOccurred())
+	return key
+}
+
+// signed is an account's token as it would be had it been given out at a time, for an hour, signed with a key.
+func signed(key *rsa.PrivateKey, token string, issued time.Time) string {
+	GinkgoHelper()
+	parts := strings.Split(token, ".")
+	Expect(parts).To(HaveLen(3))
+	text, err := base64.RawURLEncoding.DecodeString(parts[1])
+	Expect(err).NotTo(HaveOccurred())
+	claims := map[string]any{}
+	Expect(json.Unmarshal(text, &claims)).To(Succeed())
+	claims["iat"], claims["nbf"], claims["exp"] = issued.Unix(), issued.Unix(), issued.Add(time.Hour).Unix()
+	text, err = json.Marshal(claims)
+	Expect(err).NotTo(HaveOccurred())
+	content := parts[0] + "." + base64.RawURLEncoding.EncodeToString(text)
+	hash := sha256.Sum256([]byte(content))
+	signature, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, hash[:])
+	Expect(err).NotTo(HaveOccurred())
+	return content + "." + base64.RawURLEncoding.EncodeToString(signature)
+}

@@ -171,7 +171,12 @@ func (s *site) eventsOn(agent, reason string) func() []string {
 // listeningEnds waits for a session to be ended by the server as soon as a right is, and for the event that says so.
 func (s *site) listeningEnds(call *phone.Call, listener, target string) {
 	GinkgoHelper()
-	Eventually(call.Ended(), 2*time.Second).Should(BeClosed(), "%s still listens", listener)
+	time.Sleep(2*time.Second)
+	select { case <-call.Ended(): default: GinkgoWriter.Println(s.cli(0, "core show channels concise"), s.cli(0,"core show threads"), s.cli(0,"core show channel "+s.channels(0,listener)[0]))
+	 time.Sleep(3*time.Second)
+	 GinkgoWriter.Println(s.cli(0, "core show channels concise"))
+	}
+	Eventually(call.Ended(), 20*time.Second).Should(BeClosed(), "%s still listens", listener)
 	Expect(call.EndedBy()).To(Equal(phone.There))
 	Eventually(s.eventsOn(listener, "ListeningEnded"), 5*time.Second).Should(ContainElement(ContainSubstring("may not listen to " + target)))
 }

@@ -3,7 +3,16 @@
 package suite
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"fmt"
+	"math/big"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -11,6 +20,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -19,6 +29,7 @@ import (
 	"roster.dev/roster/api/v1alpha1"
 	"roster.dev/roster/hack/asterisk/phone"
 	"roster.dev/roster/internal/telephony/asterisk/ami"
+	"roster.dev/roster/internal/telephony/postgrestest"
 )
 
 // onPostgreSQL has specs run on both versions with PostgreSQL, as several servers have it.
@@ -445,22 +456,445 @@ var _ = Describe("The calls of a deactivated person", Label("G1"), func() {
 		Expect(s.rows("SELECT name FROM roster_agents WHERE name = 'alice'")).To(HaveLen(1), "reports still know her (G2)")
 		Expect(registering(a)()).NotTo(Equal(200))
 	})
+})
 
-	It("that listen to others are ended at once", Label("C5"), func() {
-		s := newSite(several, 1, nil)
-		carla := person("carla", "1003")
-		carla.Spec.Role = v1alpha1.RoleCallCenterManager
-		s.create(person("alice", "1001"), person("bob", "1002"), carla)
-		s.ready("alice", "bob", "carla")
-		a, b, c := s.registered("alice"), s.registered("bob"), s.registered("carla")
-		_, in := calling(b, "1001", a)
-		spy, err := c.Call(ctx(), "*551001")
+var _ = Describe("Thirty people at once", Label("G8"), func() {
+	onTwoKinds(func(kind kindOfPBX) {
+		It("are signed out, and come back with their old passwords and without what they were in", Label("G1", "G3", "G4", "G5", "G7"), func() {
+			s := newSite(kind, 1, nil)
+			agents := make([]*v1alpha1.Agent, 30)
+			names := make([]string, len(agents))
+			phones := make([]*phone.Phone, len(agents))
+			billing := &v1alpha1.Team{ObjectMeta: metav1.ObjectMeta{Name: "billing"}}
+			for i := range agents {
+				names[i] = fmt.Sprintf("agent-%02d", i)
+				agents[i] = person(names[i], fmt.Sprint(1001+i))
+				billing.Spec.Members = append(billing.Spec.Members, v1alpha1.Member{Name: v1alpha1.AgentName(names[i])})
+				s.create(agents[i])
+			}
+			support, sales := line("support", "600", names...), line("sales", "601")
+			sales.Spec.Teams = []v1alpha1.QueueEntry{{Name: "billing"}}
+			s.create(billing, support, sales)
+			s.ready(names...)
+			Eventually(s.members("sales")).Should(HaveLen(len(agents)))
+			for i := range phones {
+				phones[i] = s.registered(names[i])
+			}
+			alive := func() []string { return s.rows("SELECT endpoint FROM ps_contacts WHERE expiration_time > 1") }
+			Expect(alive()).To(HaveLen(len(agents)))
+			all := func(change func(a *v1alpha1.Agent)) {
+				for _, a := range agents {
+					s.edit(a, func() { change(a) })
+				}
+			}
+			registerAll := func(want int) {
+				GinkgoHelper()
+				for i, p := range phones {
+					Expect(registering(p)()).To(Equal(want), names[i])
+				}
+			}
+
+			By("deactivating them")
+			all(func(a *v1alpha1.Agent) { a.Spec.State = v1alpha1.StateDeactivated })
+			Eventually(alive, 2500*time.Millisecond).Should(BeEmpty())
+			for _, name := range names {
+				Eventually(s.phase(name)).Should(Equal(v1alpha1.PhaseDeactivated), name)
+				Expect(s.offlineAt(name)()).NotTo(BeNil(), name)
+			}
+			registerAll(403)
+			Expect(s.members("support")()).To(BeEmpty())
+			Expect(s.members("sales")()).To(BeEmpty())
+
+			By("reactivating them")
+			all(func(a *v1alpha1.Agent) { a.Spec.State = v1alpha1.StateActive })
+			s.ready(names...)
+			registerAll(200)
+			withoutEffect := func() {
+				GinkgoHelper()
+				for _, name := range names {
+					Eventually(func() (list []string) {
+						for _, r := range s.agent(name).Status.Revoked {
+							list = append(list, string(r.Kind)+" "+string(r.Name))
+						}
+						return list
+					}).Should(ConsistOf("Queue support", "Team billing"), name)
+				}
+				Expect(s.members("support")()).To(BeEmpty())
+				Expect(s.members("sales")()).To(BeEmpty())
+			}
+			withoutEffect()
+
+			By("losing every status while the manager is away")
+			s.stopManager()
+			for _, name := range names {
+				a := s.agent(name)
+				a.Status = v1alpha1.AgentStatus{}
+				Expect(k8s.Status().Update(ctx(), a)).To(Succeed())
+			}
+			s.startManager()
+			s.ready(names...)
+			withoutEffect()
+			Expect(alive()).To(HaveLen(len(agents)), "nobody was signed out by that")
+
+			By("putting one back")
+			s.edit(agents[0], func() { agents[0].Spec.OnReactivation = v1alpha1.OnReactivationRestore })
+			Eventually(s.members("support")).Should(Equal([]string{"PJSIP/agent-00|0|0"}))
+			Eventually(s.members("sales")).Should(Equal([]string{"PJSIP/agent-00|0|0"}))
+			calling(phones[1], "600", phones[0])
+		})
+	})
+})
+
+// onTwoKinds has specs run where versions and databases differ most.
+func onTwoKinds(specs func(kind kindOfPBX)) {
+	for _, kind := range []kindOfPBX{newest, {"16", v1alpha1.DatabasePostgreSQL}} {
+		Context("with "+kind.String(), func() { specs(kind) })
+	}
+}
+
+// everySecond has a centre compared with what was applied once a second.
+func everySecond(c *v1alpha1.ContactCenter) { c.Spec.DriftIntervalSeconds = ptr.To[int32](1) }
+
+var _ = Describe("What somebody changes by hand", Label("B4"), func() {
+	onEach(func(kind kindOfPBX) {
+		It("is found, told and repaired, and phones and queues are as declared again", func() {
+			s := newSite(kind, 1, everySecond)
+			support, open := line("support", "600", "alice"), line("open", "601", "alice")
+			open.Spec.Membership = v1alpha1.MembershipAdditive
+			s.create(person("alice", "1001"), person("bob", "1002"), support, open)
+			s.ready("alice", "bob")
+			Eventually(s.members("support")).Should(Equal([]string{"PJSIP/alice|0|0"}))
+			a, b := s.registered("alice"), s.registered("bob")
+			Eventually(func() string { return s.device(0, "alice") }).Should(Equal("Not in use"))
+			repaired := func() int64 {
+				if d := s.center().Status.Drift; d != nil {
+					return d.Repaired
+				}
+				return 0
+			}
+			// repairs changes a row by hand, which is to read again as it did before.
+			repairs := func(change, look, kind, name, told string) {
+				GinkgoHelper()
+				right, before := s.rows(look), repaired()
+				Expect(right).NotTo(BeEmpty())
+				s.exec(change)
+				Expect(change).NotTo(BeEmpty())
+				Eventually(func() []string { return s.rows(look) }, 5*time.Second).Should(Equal(right), change)
+				Eventually(repaired, 5*time.Second).Should(BeNumerically(">", before), change)
+				Eventually(s.told(kind, name), 5*time.Second).Should(ContainElement(And(HavePrefix("Drift: "), ContainSubstring(told))), change)
+			}
+
+			By("a person's phone")
+			repairs("UPDATE ps_endpoints SET context = 'elsewhere' WHERE id = 'alice'",
+				"SELECT context FROM ps_endpoints WHERE id = 'alice'", "Agent", "alice", "ps_endpoints.context")
+			out, err := a.Call(ctx(), "1002")
+			Expect(err).NotTo(HaveOccurred())
+			Expect(out.Status()).To(Equal(200))
+			Expect(out.HangUp(ctx())).To(Succeed())
+			repairs("UPDATE ps_aors SET max_contacts = 0 WHERE id = 'alice'",
+				"SELECT max_contacts FROM ps_aors WHERE id = 'alice'", "Agent", "alice", "ps_aors.max_contacts")
+			Expect(registering(a)()).To(Equal(200))
+			repairs("UPDATE ps_auths SET password = 'guessed' WHERE id = 'bob'",
+				"SELECT password FROM ps_auths WHERE id = 'bob'", "Agent", "bob", "ps_auths.password")
+			Expect(registering(b)()).To(Equal(200))
+
+			By("an extension, which is to ring the one who has it")
+			repairs(fmt.Sprintf("UPDATE roster_extensions SET interface = 'PJSIP/bob' WHERE key = '%s/1001'", s.ns),
+				fmt.Sprintf("SELECT interface FROM roster_extensions WHERE key = '%s/1001'", s.ns), "Agent", "alice", "roster_extensions")
+			out, in := calling(b, "1001", a)
+			Expect(out.HangUp(ctx())).To(Succeed())
+			happens(in.Ended())
+
+			By("members")
+			look := "SELECT interface, penalty FROM queue_members WHERE queue_name = 'support' ORDER BY interface"
+			repairs("UPDATE queue_members SET penalty = 9 WHERE queue_name = 'support'", look, "Agent", "alice", "queue_members.penalty")
+			repairs("DELETE FROM queue_members WHERE queue_name = 'support'", look, "Agent", "alice", "queue_members")
+			repairs("INSERT INTO queue_members (queue_name, interface, membername, uniqueid) VALUES ('support', 'PJSIP/bob', 'bob', 4711)",
+				look, "Queue", "support", "members")
+			Eventually(func() string { return s.cli(0, "queue show support") }).ShouldNot(ContainSubstring("PJSIP/bob"))
+
+			By("a queue")
+			repairs("UPDATE queues SET strategy = 'ringall' WHERE name = 'support'",
+				"SELECT strategy FROM queues WHERE name = 'support'", "Queue", "support", "queue")
+			Expect(s.cli(0, "queue show support")).To(ContainSubstring("'leastrecent' strategy"))
+			Eventually(func() string { return s.device(0, "alice") }).Should(Equal("Not in use"))
+			out, in = calling(b, "600", a)
+			Expect(out.HangUp(ctx())).To(Succeed())
+			happens(in.Ended())
+		})
+
+		It("in a server's memory is taken out where Roster alone decides, and left where not", func() {
+			s := newSite(kind, 1, everySecond)
+			support, open := line("support", "600", "alice"), line("open", "601", "alice")
+			open.Spec.Membership = v1alpha1.MembershipAdditive
+			s.create(person("alice", "1001"), person("bob", "1002"), support, open)
+			s.ready("alice", "bob")
+			Eventually(s.members("open")).Should(Equal([]string{"PJSIP/alice|0|0"}))
+			show := func(queue string) func() string {
+				return func() string { return s.cli(0, "queue show "+queue) }
+			}
+			Eventually(show("support")).Should(ContainSubstring("PJSIP/alice"))
+			Eventually(show("open")).Should(ContainSubstring("PJSIP/alice"))
+
+			By("members that somebody adds at the console")
+			s.cli(0, "queue add member PJSIP/bob to open")
+			Expect(show("open")()).To(ContainSubstring("PJSIP/bob"))
+			s.cli(0, "queue add member PJSIP/bob to support")
+			Eventually(show("support"), 3*time.Second).ShouldNot(ContainSubstring("PJSIP/bob"))
+			Eventually(s.told("Queue", "support")).Should(ContainElement(And(
+				HavePrefix("Drift: "), ContainSubstring("PJSIP/bob"), ContainSubstring("pbx-1"))))
+			Consistently(show("open"), 2500*time.Millisecond).Should(ContainSubstring("PJSIP/bob"))
+			Expect(s.told("Queue", "open")()).NotTo(ContainElement(HavePrefix("Drift")))
+
+			By("a row that somebody adds to an Additive queue")
+			s.exec("INSERT INTO queue_members (queue_name, interface, membername, uniqueid) VALUES ('open', 'PJSIP/carol', 'carol', 4712)")
+
+			By("a pause of their own")
+			counted := s.center().Status.Drift
+			s.cli(0, "queue pause member PJSIP/alice queue support reason Lunch")
+			Eventually(s.members("support")).Should(Equal([]string{"PJSIP/alice|0|1"}))
+			Consistently(s.members("support"), 2500*time.Millisecond).Should(Equal([]string{"PJSIP/alice|0|1"}))
+			Expect(s.members("open")()).To(Equal([]string{"PJSIP/alice|0|0", "PJSIP/carol|0|"}))
+			Expect(show("support")()).To(ContainSubstring("paused"))
+			Expect(s.center().Status.Drift).To(Equal(counted))
+			Expect(s.told("Agent", "alice")()).NotTo(ContainElement(HavePrefix("Drift")))
+		})
+	})
+})
+
+// state is everything that Roster has put into the database for phones and queues, registrations included.
+func (s *site) state() (state []string) {
+	for _, query := range []string{
+		"SELECT 'queue', name, strategy FROM queues ORDER BY name",
+		"SELECT 'member', queue_name, interface, penalty, paused FROM queue_members ORDER BY queue_name, interface",
+		"SELECT 'endpoint', id, context, auth, aors FROM ps_endpoints ORDER BY id",
+		"SELECT 'auth', id, password FROM ps_auths ORDER BY id",
+		"SELECT 'aor', id, max_contacts FROM ps_aors ORDER BY id",
+		"SELECT 'contact', endpoint FROM ps_contacts WHERE expiration_time > 1 ORDER BY endpoint",
+		"SELECT 'extension', key, interface, queue FROM roster_extensions ORDER BY key",
+		"SELECT 'membership', queue, agent, channel FROM roster_memberships ORDER BY queue, agent, channel",
+	} {
+		state = append(state, s.rows(query)...)
+	}
+	return state
+}
+
+func (s *site) connected() string {
+	return conditionOf(s.center().Status.Conditions, v1alpha1.ConditionConnected)
+}
+
+var _ = Describe("A database that is away", Label("B4"), func() {
+	var (
+		cluster *postgrestest.Cluster
+		s       *site
+		zoe     *v1alpha1.Agent
+		a, b, z *phone.Phone
+		waiting *phone.Call
+		before  []string
+	)
+	// begin has people registered, one of them deactivated, and a caller waiting for one who is busy.
+	begin := func(kind kindOfPBX) {
+		GinkgoHelper()
+		cluster = postgrestest.Own(GinkgoTB())
+		s = newSiteOn(cluster, kind, 1, everySecond)
+		zoe = person("zoe", "1003")
+		support := line("support", "600", "alice")
+		support.Spec.TimeoutSeconds = 5
+		s.create(person("alice", "1001"), person("bob", "1002"), zoe, support)
+		s.ready("alice", "bob", "zoe")
+		a, b, z = s.registered("alice"), s.registered("bob"), s.registered("zoe")
+		s.deactivate(zoe)
+		Eventually(s.phase("zoe")).Should(Equal(v1alpha1.PhaseDeactivated))
+		Eventually(func() string { return s.device(0, "alice") }).Should(Equal("Not in use"))
+		a.Handle(phone.Busy())
+		var err error
+		waiting, err = b.Call(ctx(), "600")
 		Expect(err).NotTo(HaveOccurred())
-		Expect(spy.Status()).To(Equal(200))
-		Eventually(func() string { return s.cli(0, "core show channels concise") }).Should(ContainSubstring("!ChanSpy!"))
-		s.deactivate(carla)
-		Eventually(spy.Ended(), 8*time.Second).Should(BeClosed(),"%s", s.cli(0,"core show channel PJSIP/carla-00000002"))
-		Expect(in.EndedBy()).To(Equal(phone.Nobody), "the call that was listened to goes on")
-		Eventually(s.phase("carla"), 5*time.Second).Should(Equal(v1alpha1.PhaseDeactivated))
+		Eventually(a.Incoming).ShouldNot(BeEmpty())
+		before = s.state()
+	}
+	// same is that nothing was taken for gone, and that who waited is served.
+	same := func(more ...string) {
+		GinkgoHelper()
+		Eventually(s.state).Should(ConsistOf(append(slices.Clone(before), more...)))
+		Expect(s.told("Agent", "alice")()).NotTo(ContainElement(HavePrefix("Drift")))
+		Expect(s.told("Queue", "support")()).NotTo(ContainElement(HavePrefix("Drift")))
+		Expect(s.center().Status.Drift).To(BeNil())
+		Expect(waiting.EndedBy()).To(Equal(phone.Nobody))
+		a.Handle(phone.Answer(0))
+		Eventually(func() int { return len(s.channels(0, "alice")) }, 30*time.Second).Should(Equal(1))
+		Expect(waiting.HangUp(ctx())).To(Succeed())
+		Expect(registering(a)()).To(Equal(200))
+		Expect(registering(z)()).To(Equal(403))
+	}
+	onPostgreSQL(func(kind kindOfPBX) {
+		It("is not taken for an empty one when it is stopped", func() {
+			begin(kind)
+			cluster.Stop(GinkgoTB())
+			Eventually(s.connected).Should(Equal("False/TelephonyUnreachable"))
+			By("a person who is declared meanwhile")
+			s.create(person("dave", "1004"))
+			Eventually(func() string { return conditionOf(s.agent("dave").Status.Conditions, v1alpha1.ConditionReady) }).
+				Should(Equal("False/TelephonyUnreachable"))
+			Consistently(waiting.Ended(), 8*time.Second).ShouldNot(BeClosed())
+			Expect(conditionOf(s.agent("alice").Status.Conditions, v1alpha1.ConditionReady)).To(Equal("True/Committed"))
+			cluster.Restart(GinkgoTB())
+			Eventually(s.connected).Should(Equal("True/Connected"))
+			s.ready("dave")
+			same(slices.DeleteFunc(s.state(), func(row string) bool { return !strings.Contains(row, "dave") && !strings.Contains(row, "1004") })...)
+			Expect(registering(s.phone("dave"))()).To(Equal(200))
+		})
+
+		It("is not taken for an empty one when it hangs", func() {
+			begin(kind)
+			thaw := cluster.Freeze(GinkgoTB())
+			DeferCleanup(thaw)
+			Eventually(s.connected, 30*time.Second).Should(Equal("False/TelephonyUnreachable"))
+			Consistently(waiting.Ended(), 3*time.Second).ShouldNot(BeClosed())
+			thaw()
+			Eventually(s.connected, 30*time.Second).Should(Equal("True/Connected"))
+			same()
+		})
+
+		It("is filled again when it comes back empty", Label("G1", "G5"), func() {
+			begin(kind)
+			s.exec("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+			full := slices.DeleteFunc(slices.Clone(before), func(row string) bool { return strings.HasPrefix(row, "contact|") })
+			Eventually(s.state, 20*time.Second).Should(Equal(full))
+			Eventually(registering(a), 5*time.Second).Should(Equal(200))
+			Eventually(registering(b), 5*time.Second).Should(Equal(200))
+			Expect(registering(z)()).To(Equal(403))
+			Expect(s.phase("zoe")()).To(Equal(v1alpha1.PhaseDeactivated))
+			Eventually(s.connected).Should(Equal("True/Connected"))
+			Expect(waiting.HangUp(ctx())).To(Succeed())
+			a.Handle(phone.Answer(0))
+			Eventually(func() string { return s.device(0, "alice") }).Should(Equal("Not in use"))
+			Eventually(func() int {
+				call, err := b.Call(ctx(), "600")
+				Expect(err).NotTo(HaveOccurred())
+				defer func() { _ = call.HangUp(ctx()) }()
+				return call.Status()
+			}).Should(Equal(200))
+			Eventually(a.Incoming, 10*time.Second).ShouldNot(BeEmpty())
+		})
+	})
+
+	It("as a file that somebody deleted is made again, and told of", func() {
+		s := newSite(newest, 1, everySecond)
+		s.create(person("alice", "1001"), person("bob", "1002"), line("support", "600", "alice"))
+		s.ready("alice", "bob")
+		a := s.registered("alice")
+		full := slices.DeleteFunc(s.state(), func(row string) bool { return strings.HasPrefix(row, "contact|") })
+		Expect(os.Remove(s.sqlite())).To(Succeed())
+		Eventually(s.told("ContactCenter", "default")).Should(ContainElement(ContainSubstring("the file was removed or replaced")))
+		Eventually(func() []string {
+			if _, err := os.Stat(s.sqlite()); err != nil { // looking at it would make it
+				return nil
+			}
+			return s.state()
+		}).Should(Equal(full))
+		Eventually(s.connected).Should(Equal("True/Connected"))
+		By("restarting Asterisk, which had the old file open")
+		Expect(s.servers[0].Restart(ctx())).To(Succeed())
+		Eventually(registering(a), 5*time.Second).Should(Equal(200))
+		Expect(s.rows("SELECT endpoint FROM ps_contacts")).To(Equal([]string{"alice"}))
+	})
+})
+
+// authority is a certificate authority of nobody's.
+func authority() []byte {
+	GinkgoHelper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	Expect(err).NotTo(HaveOccurred())
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Somebody else"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	Expect(err).NotTo(HaveOccurred())
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
+var _ = Describe("The connection to a server", Label("B10"), func() {
+	var s *site
+	status := func() string {
+		if m := s.center().Status.Managers; len(m) == 1 {
+			return string(m[0].State) + ": " + m[0].Message
+		}
+		return ""
+	}
+	declare := func(change func(m *v1alpha1.Manager)) {
+		GinkgoHelper()
+		c := &v1alpha1.ContactCenter{ObjectMeta: metav1.ObjectMeta{Name: "default"}}
+		s.edit(c, func() { change(&c.Spec.Telephony.AsteriskRealtime.Managers[0]) })
+	}
+	// silent is that the secret is nowhere to be read.
+	silent := func(secrets ...string) {
+		GinkgoHelper()
+		log, err := os.ReadFile(s.log.Name())
+		Expect(err).NotTo(HaveOccurred())
+		texts := append(s.told("ContactCenter", "default")(), string(log), fmt.Sprint(s.center().Status))
+		for _, secret := range secrets {
+			Expect(texts).NotTo(ContainElement(ContainSubstring(secret)))
+		}
+	}
+
+	for _, version := range []string{"22", "16"} {
+		kind := kindOfPBX{version, v1alpha1.DatabaseSQLite}
+		It("is made over TLS as declared, and else says why not, with "+kind.String(), func() {
+			s = newSite(kind, 1, nil)
+			pbx := s.servers[0]
+			authorities := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "pbx-ca"}, Data: map[string][]byte{"ca.crt": authority()}}
+			s.create(authorities)
+
+			By("an authority that did not sign the server's certificate")
+			declare(func(m *v1alpha1.Manager) {
+				m.Address = pbx.AMITLSAddress
+				m.TLS = &v1alpha1.ManagerTLS{Mode: v1alpha1.TLSVerify, CASecretRef: &v1alpha1.SecretKeyReference{Name: "pbx-ca", Key: "ca.crt"}}
+			})
+			Eventually(status).Should(Equal("Refused: server pbx-1 refused: its certificate is signed by nobody who is trusted"))
+			Eventually(s.told("ContactCenter", "default")).Should(ContainElement(ContainSubstring("signed by nobody who is trusted")))
+
+			By("the one that did")
+			s.edit(authorities, func() { authorities.Data["ca.crt"] = pbx.CACert })
+			Eventually(status, 3*time.Second).Should(Equal("Connected: "))
+
+			By("a name that is not the server's, and one that is")
+			declare(func(m *v1alpha1.Manager) { m.TLS.ServerName = "pbx-9" })
+			Eventually(status).Should(Equal("Refused: server pbx-1 refused: its certificate is for another name"))
+			declare(func(m *v1alpha1.Manager) { m.TLS.ServerName = "pbx-1" })
+			Eventually(status, 3*time.Second).Should(Equal("Connected: "))
+
+			By("the port that does not speak TLS")
+			declare(func(m *v1alpha1.Manager) { m.Address = pbx.AMIAddress })
+			Eventually(status).Should(Equal("Refused: server pbx-1 refused: it does not speak TLS"))
+
+			By("no authority at all")
+			declare(func(m *v1alpha1.Manager) {
+				m.Address, m.TLS = pbx.AMITLSAddress, &v1alpha1.ManagerTLS{Mode: v1alpha1.TLSVerify}
+			})
+			Eventually(status).Should(Equal("Refused: server pbx-1 refused: its certificate is signed by nobody who is trusted"))
+			declare(func(m *v1alpha1.Manager) { m.TLS.Mode = v1alpha1.TLSSkipVerify })
+			Eventually(status, 3*time.Second).Should(Equal("Connected: "))
+
+			By("people being served over it")
+			s.create(person("alice", "1001"), line("support", "600", "alice"))
+			s.ready("alice")
+			silent(pbx.Password)
+		})
+	}
+
+	It("is refused within a second with a wrong password, and made by itself with the right one", func() {
+		s = newSite(newest, 1, nil)
+		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "pbx-1-ami"}}
+		right := s.servers[0].Password
+		s.edit(secret, func() { secret.Data["password"] = []byte("Xq7-not-the-password") })
+		Eventually(status, time.Second).Should(HavePrefix("Refused: server pbx-1 refused: the username or the password is wrong"))
+		Expect(conditionOf(s.center().Status.Conditions, v1alpha1.ConditionServersConnected)).To(HavePrefix("False/"))
+		s.create(person("alice", "1001"))
+		s.ready("alice")
+		s.edit(secret, func() { secret.Data["password"] = []byte(right) })
+		Eventually(status, time.Second).Should(Equal("Connected: "))
+		silent(right, "Xq7-not-the-password")
 	})
 })

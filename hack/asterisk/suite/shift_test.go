@@ -265,7 +265,7 @@ var _ = Describe("A person's own pause", func() {
 					StartTime: metav1.NewTime(end.Add(-time.Hour)), EndTime: &end, Reason: v1alpha1.ReasonVacation,
 				}}
 			})
-			Eventually(in("sales")).Should(Equal("penalty 0, paused 1, Vacation"))
+			Eventually(in("sales")).Should(Equal("penalty 0, paused 1" + kind.read("Vacation")))
 			stays(0)
 			Eventually(in("sales")).Should(Equal("penalty 0, paused 0"))
 			s.ready("alice")
@@ -274,9 +274,7 @@ var _ = Describe("A person's own pause", func() {
 			By("Asterisk restarting")
 			Expect(s.servers[0].Restart(ctx())).To(Succeed())
 			button = s.listen(0)
-			if kind.version == "16" {
-				reason = "" // it never wrote the reason into the database
-			}
+			reason = kind.read("Lunch")
 			stays(0)
 			s.order(alice, v1alpha1.AnnotationReconcileAt)
 			stays(0)
@@ -302,8 +300,8 @@ var _ = Describe("A person's own pause", func() {
 					StartTime: metav1.NewTime(end.Add(-time.Hour)), EndTime: &end, Reason: v1alpha1.ReasonVacation,
 				}}
 			})
-			Eventually(in("support")).Should(Equal("penalty 0, paused 1, Vacation"))
-			Eventually(in("sales")).Should(Equal("penalty 0, paused 1, Vacation"))
+			Eventually(in("support")).Should(Equal("penalty 0, paused 1" + kind.read("Vacation")))
+			Eventually(in("sales")).Should(Equal("penalty 0, paused 1" + kind.read("Vacation")))
 			Expect(button.pause("support", "alice", true, "Lunch")).To(Succeed())
 			Expect(in("support")()).To(Equal("penalty 0, paused 1, Lunch"))
 			Eventually(in("sales")).Should(Equal("penalty 0, paused 0"))
@@ -356,13 +354,13 @@ var _ = Describe("A person on leave", func() {
 
 			By("the leave beginning")
 			changes("1", start.Time)
-			Eventually(func() string { return button.member("support", "alice") }).Should(Equal("penalty 0, paused 1, Vacation"))
+			Eventually(func() string { return button.member("support", "alice") }).Should(Equal("penalty 0, paused 1" + kind.read("Vacation")))
 			Eventually(func() v1alpha1.AgentPhase { return s.agent("alice").Status.Phase }).Should(Equal(v1alpha1.PhaseOnLeave))
 			Expect(s.device(0, "alice")).To(Equal("Not in use"))
 
 			By("somebody lifting Roster's pause by hand")
 			Expect(button.pause("", "alice", false, "")).To(Succeed())
-			Eventually(func() string { return button.member("support", "alice") }, 3*time.Second).Should(Equal("penalty 0, paused 1, Vacation"))
+			Eventually(func() string { return button.member("support", "alice") }, 3*time.Second).Should(Equal("penalty 0, paused 1" + kind.read("Vacation")))
 			Expect(s.agent("alice").Status.Phase).To(Equal(v1alpha1.PhaseOnLeave))
 
 			By("her extension being dialled")
@@ -446,7 +444,7 @@ var _ = Describe("Orders", func() {
 				return list
 			}).Should(Equal(names[:1]))
 			Expect(time.Now()).To(BeTemporally("<", at.Add(2*time.Second)))
-			Expect(w.member("support", names[0])).To(HaveSuffix(", Training"))
+			Expect(w.member("support", names[0])).To(Equal("penalty 0, paused 1" + kind.read("Training")))
 			Eventually(told("Paused")).Should(Equal("1 about 1"))
 			s.order(one, v1alpha1.AnnotationUnpauseAt)
 			Expect(paused()).To(BeEmpty())
@@ -504,6 +502,15 @@ var _ = Describe("Orders", func() {
 		})
 	})
 })
+
+// read is how a server tells of a pause's reason that it has from the database: Asterisk 16 neither reads reasons there
+// nor writes them.
+func (k kindOfPBX) read(reason string) string {
+	if k.version == "16" {
+		return ""
+	}
+	return ", " + reason
+}
 
 // now is what an order is given at.
 func now() string { return time.Now().UTC().Format(time.RFC3339Nano) }

@@ -75,7 +75,8 @@ func (s *Server) Refresh(ctx context.Context, queues ...string) error {
 	return s.act(ctx, actions)
 }
 
-// HangUp implements telephony.Server.
+// HangUp implements telephony.Server. A channel that listens (ChanSpy) ends with the next sound of the call that it
+// listens to, or with that call: until then there is nothing to hear, but the channel is there.
 func (s *Server) HangUp(ctx context.Context, channels ...string) error {
 	actions := make([]ami.Action, 0, len(channels))
 	for _, channel := range channels {

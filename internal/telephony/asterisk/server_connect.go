@@ -177,7 +177,7 @@ func (s *Server) explain(ctx context.Context, err error) error {
 		return s.unreachable(err, "no way leads to it")
 	case errors.Is(err, ami.ErrIncomplete):
 		return s.unreachable(err, "it broke off an answer")
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, ami.ErrClosed), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return s.unreachable(err, "the connection broke")
 	}
 	return s.unreachable(err, "the network failed")

@@ -71,11 +71,11 @@ func (s *Server) Watch(ctx context.Context, tell func(telephony.Event)) error {
 	}
 	defer s.watched(w)
 	if err := w.begin(ctx); err != nil {
-		return s.explain(ctx, err)
+		return s.explain(ctx, w.why(err))
 	}
 	select {
 	case <-conn.Done():
-		return s.explain(ctx, w.failure())
+		return s.explain(ctx, w.why(conn.Err()))
 	case <-ctx.Done():
 		return s.explain(ctx, context.Cause(ctx))
 	}
@@ -124,14 +124,14 @@ func (s *Server) Read(ctx context.Context, queries ...telephony.Query) error {
 	answers := make(chan error, len(queries))
 	for i, q := range queries {
 		if err := w.read(ctx, q, actions[i], answers); err != nil {
-			return s.explain(ctx, err)
+			return s.explain(ctx, w.why(err))
 		}
 	}
 	for range queries {
 		select {
 		case err := <-answers:
 			if err != nil {
-				return s.explain(ctx, err)
+				return s.explain(ctx, w.why(err))
 			}
 		case <-ctx.Done():
 			return s.explain(ctx, context.Cause(ctx))
@@ -232,13 +232,14 @@ func (w *watch) fail(err error) {
 	_ = w.conn.Close()
 }
 
-func (w *watch) failure() error {
+// why is what ended the watch, where that is why err came.
+func (w *watch) why(err error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.err != nil {
 		return w.err
 	}
-	return w.conn.Err()
+	return err
 }
 
 // event takes what the server says by itself.
