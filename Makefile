@@ -120,7 +120,7 @@ deploy: ## Run Roster in the cluster of KUBECONFIG: CRDs, RBAC and a Deployment 
 .PHONY: undeploy
 undeploy: ## Remove the Deployment and its RBAC from the cluster of KUBECONFIG; CRDs, objects and the data volume stay
 	kubectl=$(KUBECTL); "$$kubectl" delete --ignore-not-found \
-	  -f config/manager/manager.yaml -f config/rbac/role_binding.yaml -f config/rbac/leader_election.yaml \
+	  -f config/manager/manager.yaml -f config/manager/service.yaml -f config/rbac/role_binding.yaml -f config/rbac/leader_election.yaml \
 	  -f config/rbac/service_account.yaml -f config/rbac/role.yaml -f config/rbac/people.yaml
 
 # A suite that silently tests half of it is worse than one that fails.

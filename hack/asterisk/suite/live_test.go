@@ -514,7 +514,7 @@ var _ = Describe("The live staff list", Label("C9"), func() {
 			f.shows(time.Now(), moment, map[string]string{inSupport: noRow, inSales: noRow, inChat: noRow})
 			f.shows(time.Now(), moment, map[string]string{"sales/Voice/carol": notRegistered})
 			Expect(s.looks(viewer)).To(Equal(map[string]string{
-				"sales/Voice/carol": notRegistered, "support/Voice/": ": ", "support/Chat/": ": ",
+				"sales/Voice/carol": notRegistered, "support/Voice/": ": nobody", "support/Chat/": ": nobody",
 			}))
 		})
 
@@ -825,7 +825,7 @@ var _ = Describe("The live staff list", Label("C9"), func() {
 		s.stopManager()
 		s.manager, s.live = standby, address
 		died := time.Now()
-		Expect(staffAt(s.live, s.ns, viewer)).NotTo(BeEmpty(), "it is served meanwhile")
+		Expect(s.looks(viewer)).To(HaveKeyWithValue(inSupport, available), "it is served meanwhile")
 		s.deactivate(alice)
 		Eventually(registering(a), 30*time.Second, 250*time.Millisecond).Should(Equal(403))
 		AddReportEntry("from the leading manager's end to the refusal", time.Since(died))
@@ -918,7 +918,7 @@ var _ = Describe("A person's password", Label("S3"), func() {
 			By("what was written down")
 			log, err := os.ReadFile(s.log.Name())
 			Expect(err).NotTo(HaveOccurred())
-			Expect(string(log)).To(ContainSubstring(`"route": "password"`), "requests are logged")
+			Expect(strings.Count(string(log), `"route":"password"`)).To(BeNumerically(">", 10), "requests are logged")
 			texts := []string{string(log)}
 			for _, name := range []string{"alice", "bob", "carol"} {
 				texts = append(texts, s.told("Agent", name)()...)
@@ -957,9 +957,10 @@ func clusterKey() *rsa.PrivateKey {
 	Expect(err).NotTo(HaveOccurred())
 	block, _ := pem.Decode(text)
 	Expect(block).NotTo(BeNil())
-	key, err := x509.ParsePKCS1PrivateKey(block.Bytes)
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	Expect(err).NotTo(HaveOccurred())
-	return key
+	Expect(key).To(BeAssignableToTypeOf(&rsa.PrivateKey{}))
+	return key.(*rsa.PrivateKey)
 }
 
 // signed is an account's token as it would be had it been given out at a time, for an hour, signed with a key.
