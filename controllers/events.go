@@ -68,9 +68,13 @@ func (op *operator) tell(k kind, object client.Object, before, after []metav1.Co
 	return result
 }
 
-// event tells people something about an object.
+// actionLength is the longest action that an event may have.
+const actionLength = 128
+
+// event tells people something about an object. Events of one reason and action about one version of an object are
+// counted as one, with the text of the first: what tells something else has an action of its own.
 func (op *operator) event(object client.Object, eventType, reason, action, message string) {
-	op.recorder.Eventf(object, nil, eventType, reason, action, "%s", clip(message, 1000))
+	op.recorder.Eventf(object, nil, eventType, reason, clip(action, actionLength), "%s", clip(message, 1000))
 }
 
 func (op *operator) normal(object client.Object, reason, action, message string) {

@@ -101,7 +101,7 @@ func (op *operator) stray(namespace string, m live.Member) {
 		op.drift.found(namespace, 1)
 		op.drift.repaired(namespace, 1)
 		op.feed.enqueue(kindCenter, namespace, priorityLow, countDelay, centerName)
-		op.warning(queue, reasonDrift, "Repair", fmt.Sprintf(
+		op.warning(queue, reasonDrift, "Repair "+m.Interface+" on "+m.Server, fmt.Sprintf(
 			"%s was added on server %s by hand, and is taken out again: list the person in the queue, or set membership: Additive",
 			m.Interface, m.Server))
 	}()
@@ -122,7 +122,7 @@ func (op *operator) judge(namespace string, session live.Listening) {
 	agent := &v1alpha1.Agent{}
 	agent.Namespace, agent.Name = namespace, session.Listener
 	if err := op.Get(context.Background(), client.ObjectKeyFromObject(agent), agent); err == nil {
-		op.warning(agent, "ListeningEnded", "Monitor", fmt.Sprintf("may not listen to %s: the session was ended", session.Target))
+		op.warning(agent, "ListeningEnded", "Monitor "+session.Target, fmt.Sprintf("may not listen to %s: the session was ended", session.Target))
 	}
 }
 

@@ -26,6 +26,7 @@ func (f *staffFeed) NeedLeaderElection() bool { return false }
 
 // Start watches until ctx ends.
 func (f *staffFeed) Start(ctx context.Context) error {
+	var synced []toolscache.InformerSynced
 	for _, w := range []struct {
 		object  client.Object
 		handler toolscache.ResourceEventHandlerFuncs
@@ -54,9 +55,14 @@ func (f *staffFeed) Start(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("watching %T for the staff list: %w", w.object, err)
 		}
-		if _, err := informer.AddEventHandler(w.handler); err != nil {
+		registration, err := informer.AddEventHandler(w.handler)
+		if err != nil {
 			return fmt.Errorf("watching %T for the staff list: %w", w.object, err)
 		}
+		synced = append(synced, registration.HasSynced)
+	}
+	if toolscache.WaitForCacheSync(ctx.Done(), synced...) {
+		f.staff.Complete()
 	}
 	<-ctx.Done()
 	return nil

@@ -156,7 +156,7 @@ func addEndpoint(mgr manager.Manager, fleet *live.Fleet, o ManagerOptions, log l
 	}
 	staff := live.NewStaff(fleet.Sight)
 	server, err := endpoint.New(endpoint.Options{
-		Address: o.LiveAddress, CertFile: o.LiveCert, KeyFile: o.LiveKey, Staff: staff,
+		Address: o.LiveAddress, CertFile: o.LiveCert, KeyFile: o.LiveKey, Staff: staff, Synced: staff.IsComplete,
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("roster"), Log: log.WithName("endpoint"),
 	})
 	if err != nil {

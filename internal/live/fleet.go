@@ -32,7 +32,7 @@ type Hooks struct {
 	Left func(namespace, agent string)
 	// Changed: the state of a connection changed.
 	Changed func(namespace string)
-	// Paused: somebody's pause changed on a server.
+	// Paused: somebody set or lifted a pause on a server, by phone or by its manager interface.
 	Paused func(namespace string, member Member)
 	// Stray: a queue has a member that is in a server's memory only.
 	Stray func(namespace string, member Member)

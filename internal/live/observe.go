@@ -20,7 +20,7 @@ type effects struct {
 	moved []string
 	// left is a person whose phone has one call less, or is not registered any more.
 	left string
-	// paused is a member whose pause changed.
+	// paused is a member whose pause somebody changed on the server.
 	paused *Member
 	// stray is a member that is in the server's memory only.
 	stray     *Member
@@ -116,9 +116,11 @@ func (b *board) member(server string, v *view, e telephony.Event) (x effects) {
 	if e.Agent == "" {
 		return x
 	}
+	asked := false
 	for _, q := range [...]telephony.Query{{Queue: e.Queue}, {Queue: e.Queue, Agent: e.Agent}} {
 		if told := v.told[q]; told != nil {
 			told[e.Agent] = struct{}{}
+			asked = true
 		}
 	}
 	p := b.people[e.Agent][e.Queue]
@@ -140,8 +142,8 @@ func (b *board) member(server string, v *view, e telephony.Event) (x effects) {
 	if !known || was != p.MemberSight {
 		x.moved = append(x.moved, e.Agent)
 	}
-	if known && was.Paused != p.Paused {
-		x.paused = m
+	if known && was.Paused != p.Paused && !asked {
+		x.paused = m // an answer tells what the database says, which the other servers are told as well
 	}
 	return x
 }

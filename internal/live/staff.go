@@ -14,6 +14,8 @@ import (
 type Staff struct {
 	sight func(namespace, agent string) Sight
 	now   func() time.Time
+	// complete says that the list has every object that there was at the start.
+	complete atomic.Bool
 
 	mu      sync.RWMutex
 	centers map[string]*staffCenter
@@ -53,6 +55,12 @@ type staffQueue struct {
 func NewStaff(sight func(namespace, agent string) Sight) *Staff {
 	return &Staff{sight: sight, now: time.Now, centers: map[string]*staffCenter{}}
 }
+
+// Complete notes that every object that there was at the start was taken in.
+func (s *Staff) Complete() { s.complete.Store(true) }
+
+// IsComplete says so.
+func (s *Staff) IsComplete() bool { return s.complete.Load() }
 
 // SetAgent takes in a person as the cache has them. The object is kept and must not be changed.
 func (s *Staff) SetAgent(agent *v1alpha1.Agent) {

@@ -125,6 +125,12 @@ type ServerConfig struct {
 	Timeout time.Duration
 }
 
+// String names the server and not its credentials.
+func (c ServerConfig) String() string { return c.Name + " at " + c.Address }
+
+// GoString does the same.
+func (c ServerConfig) GoString() string { return c.String() }
+
 // ServerTLS secures a server's connections.
 type ServerTLS struct {
 	// SkipVerify does not check the server's certificate.

@@ -119,7 +119,7 @@ func dialling(p *phone.Phone, number string) func() int {
 	}
 }
 
-// talk has somebody call somebody who answers, and returns when both are in the call.
+// talk has somebody call somebody who answers and speaks, and returns when both are in the call.
 func talk(from, to *phone.Phone, extension string) *phone.Call {
 	GinkgoHelper()
 	call, err := from.Call(within(10*time.Second), extension)
@@ -128,6 +128,7 @@ func talk(from, to *phone.Phone, extension string) *phone.Call {
 	in, err := to.Next(within(5 * time.Second))
 	Expect(err).NotTo(HaveOccurred())
 	happens(in.Answered())
+	speak(to, in)
 	return call
 }
 
@@ -171,24 +172,23 @@ func (s *site) eventsOn(agent, reason string) func() []string {
 // listeningEnds waits for a session to be ended by the server as soon as a right is, and for the event that says so.
 func (s *site) listeningEnds(call *phone.Call, listener, target string) {
 	GinkgoHelper()
-	time.Sleep(2*time.Second)
-	select { case <-call.Ended(): default: GinkgoWriter.Println(s.cli(0, "core show channels concise"), s.cli(0,"core show threads"), s.cli(0,"core show channel "+s.channels(0,listener)[0]))
-	 time.Sleep(3*time.Second)
-	 GinkgoWriter.Println(s.cli(0, "core show channels concise"))
-	}
-	Eventually(call.Ended(), 20*time.Second).Should(BeClosed(), "%s still listens", listener)
+	Eventually(call.Ended(), 2*time.Second).Should(BeClosed(), "%s still listens", listener)
 	Expect(call.EndedBy()).To(Equal(phone.There))
 	Eventually(s.eventsOn(listener, "ListeningEnded"), 5*time.Second).Should(ContainElement(ContainSubstring("may not listen to " + target)))
 }
 
 // monitors is what a person may hear, as the dialplan reads it.
 func (s *site) monitors(agent string) func() []string {
-	return func() []string { return s.rows("SELECT COALESCE(monitors, '') FROM roster_agents WHERE name = '" + agent + "'") }
+	return func() []string {
+		return s.rows("SELECT COALESCE(monitors, '') FROM roster_agents WHERE name = '" + agent + "'")
+	}
 }
 
 // spyGroups is what a person's next call carries.
 func (s *site) spyGroups(agent string) func() []string {
-	return func() []string { return s.rows("SELECT COALESCE(set_var, '') FROM ps_endpoints WHERE id = '" + agent + "'") }
+	return func() []string {
+		return s.rows("SELECT COALESCE(set_var, '') FROM ps_endpoints WHERE id = '" + agent + "'")
+	}
 }
 
 const (

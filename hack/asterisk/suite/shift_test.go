@@ -159,6 +159,14 @@ var _ = Describe("Asterisk's memory", func() {
 			Eventually(ringing, soon).Should(Equal("penalty 1, paused 0"))
 			within("penalty", accepted)
 
+			By("looking not being what had the database read")
+			s.exec("UPDATE queue_members SET penalty = 2 WHERE queue_name = 'support'")
+			Expect(ringing()).To(Equal("penalty 1, paused 0"))
+			s.exec("UPDATE queue_members SET penalty = 1 WHERE queue_name = 'support'")
+			s.exec("INSERT INTO queue_members (queue_name, interface, membername, uniqueid) VALUES ('support', 'PJSIP/bob', 'bob', '900000')")
+			Expect(s.membersInMemory(0)).To(ConsistOf("PJSIP/alice"))
+			s.exec("DELETE FROM queue_members WHERE membername = 'bob'")
+
 			By("a pause")
 			s.annotate(alice, v1alpha1.AnnotationPauseAt, now()+" Training")
 			accepted = time.Now()
@@ -314,7 +322,7 @@ var _ = Describe("A person's own pause", func() {
 var _ = Describe("A person on leave", func() {
 	onEach(func(kind kindOfPBX) {
 		It("is signed in and not rung by queues, from the declared second to the declared second", Label("B2"), func() {
-			s := newSite(kind, 1, nil)
+			s := newSite(kind, 1, func(c *v1alpha1.ContactCenter) { c.Spec.DriftIntervalSeconds = new(int32(1)) })
 			alice := person("alice", "1001")
 			s.create(alice, person("bob", "1002"), line("support", "600", "alice"))
 			s.ready("alice", "bob")
@@ -345,7 +353,7 @@ var _ = Describe("A person on leave", func() {
 			}
 
 			start := metav1.NewTime(time.Now().Truncate(time.Second).Add(3 * time.Second))
-			end := metav1.NewTime(start.Add(10 * time.Second))
+			end := metav1.NewTime(start.Add(14 * time.Second))
 			s.edit(alice, func() {
 				alice.Spec.Leaves = []v1alpha1.Leave{{StartTime: start, EndTime: &end, Reason: v1alpha1.ReasonVacation}}
 			})
@@ -361,6 +369,13 @@ var _ = Describe("A person on leave", func() {
 			By("somebody lifting Roster's pause by hand")
 			Expect(button.pause("", "alice", false, "")).To(Succeed())
 			Eventually(func() string { return button.member("support", "alice") }, 3*time.Second).Should(Equal("penalty 0, paused 1" + kind.read("Vacation")))
+
+			By("somebody lifting it while there is no manager")
+			s.stopManager()
+			Expect(button.pause("", "alice", false, "")).To(Succeed())
+			Expect(button.member("support", "alice")).To(Equal("penalty 0, paused 0"))
+			s.startManager()
+			Eventually(func() string { return button.member("support", "alice") }, 5*time.Second).Should(Equal("penalty 0, paused 1" + kind.read("Vacation")))
 			Expect(s.agent("alice").Status.Phase).To(Equal(v1alpha1.PhaseOnLeave))
 
 			By("her extension being dialled")
@@ -570,7 +585,9 @@ func (s *site) membersInMemory(server int) []string {
 }
 
 // queuesInMemory are the queues that a server has in memory.
-func (s *site) queuesInMemory(server int) []string { return s.completions(server, "queue reset stats ") }
+func (s *site) queuesInMemory(server int) []string {
+	return s.completions(server, "queue reset stats ")
+}
 
 // completions of a command line. What they have in common comes first, if there is such a thing.
 func (s *site) completions(server int, line string) []string {
