@@ -70,6 +70,9 @@ func (s *agentScope) endCalls(p *live.Presence) {
 	}
 }
 
+// drainRetry is how often a person on their way out is looked at whatever the servers tell.
+const drainRetry = 5 * time.Second
+
 // untilHangUp is when to look again; what the servers tell comes earlier.
 func (s *agentScope) untilHangUp() time.Duration {
 	deadline := s.effective.RequestedAt.Add(s.site.drain)

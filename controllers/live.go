@@ -3,7 +3,6 @@ package controllers
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -134,9 +133,6 @@ func (op *operator) judgeAll(namespace, agent string) {
 		}
 	}
 }
-
-// drainRetry is how often a person on their way out is looked at whatever the servers tell.
-const drainRetry = 5 * time.Second
 
 // registeredQueue says whether a queue is registered on its centre's telephone system.
 func (op *operator) registeredQueue(namespace, queue string) bool {

@@ -21,7 +21,8 @@ func (b *Backend) Compare(ctx context.Context) (*telephony.Drift, error) {
 	caller := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(b.ctx, cancel)()
+	stop := context.AfterFunc(b.ctx, cancel)
+	defer stop()
 	patience := time.AfterFunc(b.config.Timeout, cancel)
 	defer patience.Stop()
 

@@ -46,9 +46,10 @@ func (h rowHash) paused(column string) rowHash {
 
 // digest mixes the bits, so that sums of rows that are alike differ.
 func (h rowHash) digest() digest {
-	h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
-	h = (h ^ h>>27) * 0x94d049bb133111eb
-	return digest(h ^ h>>31)
+	x := uint64(h)
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return digest(x ^ x>>31)
 }
 
 // isPaused reads queue_members.paused.

@@ -23,12 +23,12 @@ func TestContactsTables(t *testing.T) {
 		}
 		a := agentIn("alice-martin", "support")
 		tables := []string{"ps_contacts", "ps_contacts_2", "Contacts of server 3"}
-		register := func(table string, seconds time.Duration) {
+		register := func(table string, life time.Duration) {
 			t.Helper()
 			s.exec(t, `DELETE FROM "`+table+`"`)
 			for _, name := range []string{"alice-martin", "alice-martin-2"} {
 				s.exec(t, `INSERT INTO "`+table+`" (id, uri, endpoint, expiration_time, qualify_frequency, reg_server, via_port, prune_on_boot)
-					VALUES (?, 'sip:x@127.0.0.1', ?, ?, 60, 'pbx', 5060, 'no')`, name+"@@1", name, time.Now().Add(seconds*time.Second).Unix())
+					VALUES (?, 'sip:x@127.0.0.1', ?, ?, 60, 'pbx', 5060, 'no')`, name+"@@1", name, time.Now().Add(life).Unix())
 			}
 		}
 		expired := func(table string) bool {
@@ -41,12 +41,12 @@ func TestContactsTables(t *testing.T) {
 		}
 		for i, table := range tables {
 			for _, table := range tables {
-				register(table, -60)
+				register(table, -time.Minute)
 			}
 			if apply(t, b, a).Online {
 				t.Error("online by registrations that are over")
 			}
-			register(table, 3600)
+			register(table, time.Hour)
 			if !apply(t, b, a).Online {
 				t.Errorf("a registration in %s alone is not online", table)
 			}
@@ -57,14 +57,14 @@ func TestContactsTables(t *testing.T) {
 			}
 			a.Orders = nil
 
-			register(table, 3600)
+			register(table, time.Hour)
 			away := *a
 			away.Access, away.Memberships = telephony.AccessRefused, nil
 			if apply(t, b, &away).Online || !expired(table) {
 				t.Errorf("deactivated, and registered in %s", table)
 			}
 			apply(t, b, a)
-			register(table, 3600)
+			register(table, time.Hour)
 			if i == len(tables)-1 {
 				if _, err := b.RemoveAgent(t.Context(), a.Name, time.Now()); err != nil {
 					t.Fatal(err)
