@@ -40,7 +40,7 @@ type agentScope struct {
 	recorded  roster.Recorded
 	declared  roster.Declared
 	effective *roster.Effective
-	// suspect says that somebody else changed the person's rows.
+	// suspect says that somebody else changed the person's rows, or that somebody wants to know.
 	suspect bool
 	// orders that are due, what is wrong with those that cannot be read.
 	orders        []roster.Order
@@ -205,6 +205,7 @@ func (s *agentScope) readOrders() (next time.Time) {
 		o := &s.orders[i]
 		// The telephone system's tables know better, unless they were lost.
 		o.Skip = o.Skip || string(s.before.Handled[o.Kind]) == o.Value
+		s.suspect = s.suspect || o.Kind == roster.OrderReconcile && !o.Skip
 	}
 	return next
 }

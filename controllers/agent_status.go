@@ -344,7 +344,8 @@ func (s *agentScope) tellRepair(before *telephony.AgentRecord, result *telephony
 		return
 	}
 	s.suspect = false
-	if !result.Changed || before.Fingerprint != result.Record.Fingerprint {
+	onlyNoted := slices.Equal(result.Written, []string{"roster_registry"})
+	if !result.Changed || onlyNoted || before.Fingerprint != result.Record.Fingerprint {
 		return
 	}
 	s.operator.drift.repaired(s.agent.Namespace, 1)

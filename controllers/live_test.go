@@ -311,6 +311,27 @@ var _ = Describe("The servers of a centre", func() {
 		Expect(w.center().Status.Drift.Repaired).To(Equal(repaired))
 	})
 
+	It("have one person looked at, or everything compared, when somebody orders it", Label("B4", "C8"), func() {
+		start(1, func(c *v1alpha1.ContactCenter) { c.Spec.DriftIntervalSeconds = ptr.To[int32](3600) })
+		now := func() string { return time.Now().UTC().Format(time.RFC3339) }
+		context := func() []string { return w.rows("SELECT context FROM ps_endpoints WHERE id = 'alice'") }
+		right := context()
+		order("reconcile-at", now())
+		Eventually(func() string { return string(w.agent("alice").Status.Handled["reconcile-at"]) }).ShouldNot(BeEmpty())
+		w.exec("UPDATE ps_endpoints SET context = 'elsewhere' WHERE id = 'alice'")
+		w.exec("UPDATE ps_auths SET password = 'guessed' WHERE id = 'alice'")
+		Consistently(w.events("Agent", "alice")).ShouldNot(ContainElement("Drift"))
+		order("reconcile-at", time.Now().Add(time.Second).UTC().Format(time.RFC3339))
+		Eventually(context).Should(Equal(right))
+		Expect(w.rows("SELECT password FROM ps_auths WHERE id = 'alice'")).NotTo(Equal([]string{"guessed"}))
+		Eventually(w.events("Agent", "alice")).Should(ContainElement("Drift"))
+		By("on the centre")
+		w.exec("DELETE FROM ps_aors WHERE id = 'alice'")
+		c := w.center()
+		edit(w, c, func() { c.Annotations = map[string]string{"staff.roster.dev/reconcile-at": now()} })
+		Eventually(func() string { return w.access("alice") }).Should(Equal(w.granted()))
+	})
+
 	It("have a pause of Roster's that somebody lifted set again at once", Label("B4", "B2"), func() {
 		start(1, nil)
 		edit(w, alice, func() {
