@@ -74,6 +74,12 @@ bench: ## Measure against the real control plane (ARGS=)
 	$(GO_BUILD) -o bin/bench ./hack/bench; \
 	exec bin/bench $(ARGS)
 
+.PHONY: bench-pbx
+bench-pbx: ## Measure against the real control plane and a real Asterisk (root on Linux; debootstrap, sipp; ARGS=)
+	@$(ASSETS); \
+	$(GO_BUILD) -o bin/bench ./hack/bench; \
+	exec bin/bench --sections f,g,h,i,j $(ARGS)
+
 .PHONY: clean
 clean: ## Remove bin/ and .run/ (the cache stays: ROSTER_CACHE)
 	rm -rf bin .run

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -24,6 +25,8 @@ type credentials struct {
 	phone bool
 	// password and pin are nil where what is there stays.
 	password, pin *string
+	// pinVersion names the PIN's part of versions.
+	pinVersion string
 	// versions of the Secrets they came from, and of the policy they were checked against.
 	versions string
 	// problem is why they cannot be used; the one applied before goes on.
@@ -39,6 +42,11 @@ type secretUse struct {
 	v1alpha1.SecretKeyReference
 	// generated is a Secret that Roster makes itself.
 	generated bool
+}
+
+// version names the value in one version of the Secret.
+func (u secretUse) version(version string) string {
+	return fmt.Sprintf("%s/%s@%s", u.Name, u.Key, version)
 }
 
 func (s *agentScope) passwordUse() secretUse {
@@ -77,9 +85,19 @@ func (s *agentScope) ensureCredentials(ctx context.Context) error {
 		v := s.verdict
 		err := s.readCredentials(ctx)
 		s.verdict, s.credentials.problem = v, verdict{}
+		s.keepPIN()
 		return err
 	}
-	return s.readCredentials(ctx)
+	err := s.readCredentials(ctx)
+	s.keepPIN()
+	return err
+}
+
+// keepPIN leaves the PIN of a mailbox alone unless its own Secret changed: it may have been changed by phone.
+func (s *agentScope) keepPIN() {
+	if s.registered && slices.Contains(strings.Split(s.record.CredentialVersions, ";"), s.credentials.pinVersion) {
+		s.credentials.pin = nil
+	}
 }
 
 // cachedVersions are the versions of the person's Secrets as the cache has them; empty where one is missing.
@@ -110,7 +128,7 @@ func (s *agentScope) cachedVersions(ctx context.Context) (string, error) {
 func (s *agentScope) versionText(uses []secretUse, versions []string) string {
 	parts := make([]string, 0, 3)
 	for i, use := range uses {
-		parts = append(parts, fmt.Sprintf("%s/%s@%s", use.Name, use.Key, versions[i]))
+		parts = append(parts, use.version(versions[i]))
 	}
 	if p := s.site.passwordPolicy; p != nil {
 		classes := toStrings(p.Require)
@@ -152,6 +170,7 @@ func (s *agentScope) readCredentials(ctx context.Context) error {
 	uses, versions := []secretUse{use}, []string{secret.ResourceVersion}
 
 	var pin *string
+	var pinVersion string
 	if use := s.pinUse(); use != nil {
 		if use.Name != secret.Name {
 			if secret, v, err = s.secret(ctx, use.Name); err != nil {
@@ -170,9 +189,10 @@ func (s *agentScope) readCredentials(ctx context.Context) error {
 				fmt.Sprintf("the PIN in Secret %s, key %s: %v", use.Name, use.Key, err)), true)
 		}
 		pin, uses, versions = &value, append(uses, *use), append(versions, secret.ResourceVersion)
+		pinVersion = use.version(secret.ResourceVersion)
 	}
 	s.credentials = credentials{
-		phone: true, password: &password, pin: pin, versions: s.versionText(uses, versions),
+		phone: true, password: &password, pin: pin, pinVersion: pinVersion, versions: s.versionText(uses, versions),
 	}
 	return nil
 }

@@ -21,7 +21,8 @@ func (s *agentScope) apply(ctx context.Context) error {
 	}
 	out := s.effective.Phase == v1alpha1.PhaseDeactivated
 	settled := !out || !s.desired.OfflineAt.IsZero() && s.offlineKnown()
-	if s.registered && s.record.Fingerprint == s.desired.Fingerprint() && !s.suspect && len(s.orders) == 0 && settled {
+	if s.registered && s.record.Fingerprint == s.desired.Fingerprint() && !s.suspect && len(s.orders) == 0 &&
+		len(s.desired.OwnPauses) == 0 && settled {
 		s.committed = true
 		return nil
 	}
@@ -36,7 +37,7 @@ func (s *agentScope) apply(ctx context.Context) error {
 func (s *agentScope) commit(ctx context.Context) (online bool, err error) {
 	before := s.record
 	result, err := s.center.ApplyAgent(ctx, s.desired)
-	if errors.Is(err, telephony.ErrCredentialsNeeded) && s.desired.Password == nil {
+	if errors.Is(err, telephony.ErrCredentialsNeeded) && (s.desired.Password == nil || s.desired.PIN == nil) {
 		// Somebody took the phone's credentials out of the database.
 		if err := s.readCredentials(ctx); err != nil {
 			return false, err
@@ -57,6 +58,7 @@ func (s *agentScope) commit(ctx context.Context) (online bool, err error) {
 		return false, nil
 	}
 	s.record, s.registered, s.committed = result.Record, true, true
+	s.presses.recorded(s.agent.Namespace, s.agent.Name, s.desired.OwnPauses)
 	s.fleet.Refresh(s.agent.Namespace, s.agent.Name, result.Queues...)
 	if before.SpyGroups != s.record.SpyGroups || before.Monitors != s.record.Monitors {
 		s.judgeAll(s.agent.Namespace, s.agent.Name)
@@ -82,7 +84,7 @@ func (s *agentScope) desire() {
 		DisplayName: string(a.Spec.DisplayName), Email: a.Spec.Email, EmployeeID: a.Spec.EmployeeID,
 		Role: string(a.Spec.Role), Phase: string(e.Phase),
 		Group: e.Group, Color: s.feed.Directory(a.Namespace).GroupColor(e.Group),
-		Extension: e.Extension, PauseReason: e.PauseReason,
+		Extension: e.Extension, PauseReason: e.PauseReason, OwnPauses: s.presses.of(a.Namespace, a.Name),
 		Phone: s.credentials.phone, Password: s.credentials.password, PIN: s.credentials.pin,
 		CredentialVersions: s.credentials.versions,
 		SpyGroups:          e.SpyGroups, Monitors: e.Monitors,

@@ -16,7 +16,7 @@ import (
 func (op *operator) hooks() live.Hooks {
 	h := live.Hooks{
 		Queues:    op.voiceQueues,
-		Left:      op.left,
+		Stirred:   op.stirred,
 		Changed:   op.serversChanged,
 		Paused:    op.paused,
 		Stray:     op.stray,
@@ -43,8 +43,8 @@ func (op *operator) voiceQueues(namespace string) []string {
 	return names
 }
 
-// left looks again at a person on their way out.
-func (op *operator) left(namespace, agent string) {
+// stirred looks again at a person on their way out.
+func (op *operator) stirred(namespace, agent string) {
 	if op.leaving.has(namespace, agent) {
 		op.feed.enqueue(kindAgent, namespace, priorityAccess, 0, agent)
 	}
@@ -60,20 +60,27 @@ func (op *operator) serversChanged(namespace string) {
 }
 
 // paused takes a pause that somebody set or lifted on one server to the others. Roster's own pause, lifted by
-// somebody else, is drift.
+// somebody else, is drift; one that the person sets besides it is theirs, and stays.
 func (op *operator) paused(namespace string, m live.Member) {
 	if !op.fleet.Leads() {
 		return
 	}
 	op.fleet.RefreshOthers(namespace, m.Server, m.Agent, m.Queue)
 	c := op.centers.Get(namespace)
-	if m.Paused || c == nil {
+	if c == nil {
 		return
 	}
-	if record, registered, _ := c.Recorded(m.Agent); registered && record.Phase == string(v1alpha1.PhaseOnLeave) {
-		op.drift.found(namespace, c.Suspect([]string{m.Agent}, nil))
-		op.feed.enqueue(kindAgent, namespace, priorityEdit, 0, m.Agent)
+	record, registered, _ := c.Recorded(m.Agent)
+	if !registered || record.Phase != string(v1alpha1.PhaseOnLeave) {
+		return
 	}
+	if m.Paused {
+		op.presses.add(namespace, m.Agent, m.Queue, m.PauseReason)
+	} else {
+		op.presses.drop(namespace, m.Agent, m.Queue)
+		op.drift.found(namespace, c.Suspect([]string{m.Agent}, nil))
+	}
+	op.feed.enqueue(kindAgent, namespace, priorityEdit, 0, m.Agent)
 }
 
 // stray takes a member out of an Authoritative queue that somebody added to a server's memory.

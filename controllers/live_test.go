@@ -347,6 +347,24 @@ var _ = Describe("The servers of a centre", func() {
 			Should(Equal([]string{"1|Vacation"}))
 	})
 
+	It("keep a pause that the person set besides Roster's, although the server does not write its reason", Label("B2"), func() {
+		start(1, nil)
+		edit(w, alice, func() {
+			alice.Spec.Leaves = []v1alpha1.Leave{{StartTime: metav1.NewTime(time.Now().Add(-time.Minute)), Reason: v1alpha1.ReasonVacation}}
+		})
+		Eventually(func() v1alpha1.AgentPhase { return w.agent("alice").Status.Phase }).Should(Equal(v1alpha1.PhaseOnLeave))
+		row := func() []string {
+			return w.rows("SELECT paused, reason_paused FROM queue_members WHERE interface = 'PJSIP/alice'")
+		}
+		w.server(1).SetMember("support", "alice", telephony.MemberState{Paused: true, PauseReason: "Vacation"})
+		w.server(1).SetMember("support", "alice", telephony.MemberState{Paused: true, PauseReason: "Lunch"})
+		Eventually(row).Should(Equal([]string{"1|Lunch"}))
+		edit(w, alice, func() { alice.Spec.Leaves = nil })
+		Eventually(func() v1alpha1.AgentPhase { return w.agent("alice").Status.Phase }).Should(Equal(v1alpha1.PhaseActive))
+		Expect(row()).To(Equal([]string{"1|Lunch"}))
+		Expect(w.events("Agent", "alice")()).NotTo(ContainElement("Drift"))
+	})
+
 	It("take out a member that somebody added to a server's memory", Label("B4"), func() {
 		start(1, nil)
 		w.server(1).SetMember("support", "mallory", telephony.MemberState{Dynamic: true})

@@ -68,6 +68,7 @@ type operator struct {
 	announced *announcements
 	// leaving are people whose way out waits for what the servers tell.
 	leaving *leaving
+	presses *presses
 	drift   *driftCounts
 	options Options
 }
@@ -81,7 +82,7 @@ func Setup(mgr manager.Manager, options Options) error {
 		Client: mgr.GetClient(), live: mgr.GetAPIReader(), feed: NewFeed(mgr.GetCache(), mgr.GetAPIReader()),
 		sites: newSites(), recorder: mgr.GetEventRecorder("roster"), options: options,
 		announced: &announcements{held: map[heldKey]struct{}{}},
-		fleet:     options.Fleet, leaving: newLeaving(), drift: newDriftCounts(),
+		fleet:     options.Fleet, leaving: newLeaving(), presses: newPresses(), drift: newDriftCounts(),
 	}
 	op.centers = center.New(options.Open, op.centerChanged, op.drifted, mgr.GetLogger().WithName("center"))
 	op.fleet.Hook(op.hooks())
@@ -133,6 +134,8 @@ func (op *operator) centerChanged(namespace string, status center.Status) {
 	var agents, queues []string
 	if c := op.centers.Get(namespace); c != nil && status.State == v1alpha1.ConnectionConnected {
 		agents, queues = c.RecordedNames()
+		// Until the records are there nobody can tell who may listen to whom, and what is right there is not written again.
+		op.judgeAll(namespace, "")
 	}
 	op.feed.everything(namespace, priorityLow, agents, queues)
 }

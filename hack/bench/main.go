@@ -61,12 +61,13 @@ func measure(ctx context.Context, o *options) (err error) {
 		{"b", o.wants("b"), restarts},
 		{"c", o.wants("c"), deactivations},
 		{"d", o.wants("d"), relabels},
+		{pbxSections, o.wantsPBX(), telephones},
 	} {
 		if !section.wanted {
 			continue
 		}
 		if err := section.run(ctx, l, r); err != nil {
-			return fmt.Errorf("section %s: %w", section.name, err)
+			return fmt.Errorf("measuring %s: %w", section.name, err)
 		}
 	}
 	if o.json != "" {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -24,7 +25,14 @@ type report struct {
 	Restarts      []*restart      `json:"restarts,omitempty"`
 	Deactivations []*deactivation `json:"deactivations,omitempty"`
 	Relabels      []*relabel      `json:"relabels,omitempty"`
-	Table         []line          `json:"table"`
+	// PBX is the telephone system of all that follows.
+	PBX           string         `json:"pbx,omitempty"`
+	Pauses        []*pauses      `json:"pauses,omitempty"`
+	Registrations *registrations `json:"registrations,omitempty"`
+	Changes       []*changes     `json:"changes,omitempty"`
+	FullReads     []*fullRead    `json:"fullReads,omitempty"`
+	Stillness     *stillness     `json:"stillness,omitempty"`
+	Table         []line         `json:"table"`
 
 	options *options
 }
@@ -79,7 +87,8 @@ func (r *report) table() []line {
 	lines = append(lines, r.restartLines()...)
 	lines = append(lines, r.deactivationLines()...)
 	lines = append(lines, r.relabelLines()...)
-	return append(lines, r.memoryLines()...)
+	lines = append(lines, r.memoryLines()...)
+	return append(lines, r.pbxLines()...)
 }
 
 // coldStartsOf are the cold starts of a size.
@@ -251,13 +260,20 @@ func decimal(x float64) string { return strings.TrimSuffix(fmt.Sprintf("%.2f", x
 
 // conditions say how the table was taken.
 func (r *report) conditions() string {
-	secrets := "one Secret per agent"
-	if r.SharedSecrets {
-		secrets = fmt.Sprintf("one Secret per %d agents", sharing)
+	parts := []string{fmt.Sprintf("medians of %d", r.Runs), fmt.Sprintf("concurrency %d", r.Concurrency)}
+	if slices.ContainsFunc(strings.Split(planeSections, ","), r.options.wants) {
+		secrets := "one Secret per agent"
+		if r.SharedSecrets {
+			secrets = fmt.Sprintf("one Secret per %d agents", sharing)
+		}
+		parts = append(parts, secrets)
 	}
-	return fmt.Sprintf("make bench ARGS='%s': medians of %d, concurrency %d, %s, etcd %s, on %s",
-		r.Arguments, r.Runs, r.Concurrency, secrets,
-		map[bool]string{true: "syncing to disk", false: "not syncing to disk, as envtest has it"}[r.EtcdSync], r.Machine)
+	parts = append(parts,
+		"etcd "+map[bool]string{true: "syncing to disk", false: "not syncing to disk, as envtest has it"}[r.EtcdSync])
+	if r.PBX != "" {
+		parts = append(parts, r.PBX+" syncing to disk")
+	}
+	return fmt.Sprintf("make bench ARGS='%s': %s, on %s", r.Arguments, strings.Join(parts, ", "), r.Machine)
 }
 
 func (r *report) writeJSON(path string) error {

@@ -28,8 +28,8 @@ type Hooks struct {
 	Queues func(namespace string) []string
 	// Moved: a Sight tells something else of a person now.
 	Moved func(namespace, agent string)
-	// Left: a person's phone has one call less, or is not registered any more.
-	Left func(namespace, agent string)
+	// Stirred: a person's phone has one call more or less, or is not registered any more.
+	Stirred func(namespace, agent string)
 	// Changed: the state of a connection changed.
 	Changed func(namespace string)
 	// Paused: somebody set or lifted a pause on a server, by phone or by its manager interface.

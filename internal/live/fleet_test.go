@@ -41,10 +41,10 @@ func newRig(t *testing.T, n int, queues ...string) *rig {
 	r.Fleet = live.New(func(c telephony.ServerConfig) (telephony.Server, error) { return byName[c.Name], nil }, logr.Discard())
 	t.Cleanup(r.Close)
 	r.Hook(live.Hooks{
-		Queues: func(string) []string { return queues },
-		Left:   func(_, agent string) { r.note("left " + agent) },
-		Paused: func(_ string, m live.Member) { r.note(fmt.Sprintf("paused %s %s %v", m.Queue, m.Agent, m.Paused)) },
-		Stray:  func(_ string, m live.Member) { r.note("stray " + m.Queue + " " + m.Interface) },
+		Queues:  func(string) []string { return queues },
+		Stirred: func(_, agent string) { r.note("stirred " + agent) },
+		Paused:  func(_ string, m live.Member) { r.note(fmt.Sprintf("paused %s %s %v", m.Queue, m.Agent, m.Paused)) },
+		Stray:   func(_ string, m live.Member) { r.note("stray " + m.Queue + " " + m.Interface) },
 		Listening: func(_ string, l live.Listening) {
 			r.note(fmt.Sprintf("listening %s to %s", l.Listener, l.Target))
 		},
@@ -124,6 +124,7 @@ func TestSightC9(t *testing.T) {
 	}
 	r.servers[1].SetDevice("alice", telephony.DeviceInUse)
 	eventually(t, "the busier of two phones counts", func() bool { return sight().Device == telephony.DeviceInUse })
+	r.servers[1].SetMember("support", "alice", telephony.MemberState{Paused: true, PauseReason: "Lunch"})
 	r.servers[1].SetMember("support", "alice", telephony.MemberState{InCall: true})
 	eventually(t, "in a call, and the last word about the pause counts", func() bool {
 		return sight().Members["support"] == live.MemberSight{InCall: true}
@@ -191,7 +192,7 @@ func TestPresenceG1C5(t *testing.T) {
 	}
 	r.HangUp(ns, "pbx-2", "PJSIP/carla-00000002")
 	eventually(t, "hung up", func() bool { return len(r.Presence(ns, "carla").Channels) == 0 && len(r.Listening(ns)) == 0 })
-	if !r.wasTold("left carla") {
+	if !r.wasTold("stirred carla") {
 		t.Errorf("told %v", r.told)
 	}
 	r.servers[0].SetMember("support", "mallory", telephony.MemberState{Dynamic: true})

@@ -18,8 +18,8 @@ type Member struct {
 type effects struct {
 	// moved are people of whom a Sight tells something else now.
 	moved []string
-	// left is a person whose phone has one call less, or is not registered any more.
-	left string
+	// stirred is a person whose phone has one call more or less, or is not registered any more.
+	stirred string
 	// paused is a member whose pause somebody changed on the server.
 	paused *Member
 	// stray is a member that is in the server's memory only.
@@ -40,7 +40,7 @@ func (b *board) observe(server string, e telephony.Event) (x effects) {
 		before := b.device(e.Agent)
 		if e.Device == telephony.DeviceUnavailable {
 			delete(v.devices, e.Agent)
-			x.left = e.Agent
+			x.stirred = e.Agent
 		} else {
 			v.devices[e.Agent] = e.Device
 		}
@@ -66,8 +66,9 @@ func (b *board) observe(server string, e telephony.Event) (x effects) {
 			v.byAgent[e.Agent] = map[string]struct{}{}
 		}
 		v.byAgent[e.Agent][e.Channel] = struct{}{}
+		x.stirred = e.Agent
 	case telephony.EventChannelGone:
-		x.left = v.hangUp(e.Channel)
+		x.stirred = v.hangUp(e.Channel)
 	case telephony.EventListen:
 		c, known := v.channels[e.Channel]
 		if !known {
@@ -116,11 +117,9 @@ func (b *board) member(server string, v *view, e telephony.Event) (x effects) {
 	if e.Agent == "" {
 		return x
 	}
-	asked := false
 	for _, q := range [...]telephony.Query{{Queue: e.Queue}, {Queue: e.Queue, Agent: e.Agent}} {
 		if told := v.told[q]; told != nil {
 			told[e.Agent] = struct{}{}
-			asked = true
 		}
 	}
 	p := b.people[e.Agent][e.Queue]
@@ -142,8 +141,8 @@ func (b *board) member(server string, v *view, e telephony.Event) (x effects) {
 	if !known || was != p.MemberSight {
 		x.moved = append(x.moved, e.Agent)
 	}
-	if known && was.Paused != p.Paused && !asked {
-		x.paused = m // an answer tells what the database says, which the other servers are told as well
+	if known && e.Pressed {
+		x.paused = m // whatever else changes a pause is in the database, of which the other servers are told as well
 	}
 	return x
 }

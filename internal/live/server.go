@@ -173,8 +173,8 @@ func (s *server) told(e telephony.Event) {
 	}
 	h, x := &s.fleet.hooks, s.board.observe(s.config.Name, e)
 	s.moved(x.moved)
-	if x.left != "" && h.Left != nil {
-		h.Left(s.namespace, x.left)
+	if x.stirred != "" && h.Stirred != nil {
+		h.Stirred(s.namespace, x.stirred)
 	}
 	if x.paused != nil && h.Paused != nil {
 		h.Paused(s.namespace, *x.paused)

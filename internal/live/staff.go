@@ -7,13 +7,19 @@ import (
 	"time"
 
 	"roster.dev/roster/api/v1alpha1"
+	"roster.dev/roster/internal/roster"
 )
+
+// settling is how long a person who came into a call stays green in a queue before the call counts as another one. Of a
+// queue's call a server tells twice, of the phone and of the queue, at its begin and at its end: some milliseconds apart.
+const settling = 250 * time.Millisecond
 
 // Staff is the staff list of every namespace: who serves which queue and channel, and what they do now. It is held in
 // memory, from the objects and from what the servers see, and is safe for concurrent use.
 type Staff struct {
-	sight func(namespace, agent string) Sight
-	now   func() time.Time
+	sight    func(namespace, agent string) Sight
+	now      func() time.Time
+	settling time.Duration
 	// complete says that the list has every object that there was at the start.
 	complete atomic.Bool
 
@@ -30,6 +36,14 @@ type staffCenter struct {
 	people      map[string]*person
 	queues      map[string]*staffQueue
 	subscribers map[*Subscription]struct{}
+	// held are people who stay green for a moment.
+	held map[string]*hold
+}
+
+// hold keeps a person green until it is over.
+type hold struct {
+	timer *time.Timer
+	over  bool
 }
 
 // person is somebody's place in the list. Whatever can be read from the cached object is not kept.
@@ -53,7 +67,7 @@ type staffQueue struct {
 
 // NewStaff makes an empty list. sight is asked for a person whenever that person moved.
 func NewStaff(sight func(namespace, agent string) Sight) *Staff {
-	return &Staff{sight: sight, now: time.Now, centers: map[string]*staffCenter{}}
+	return &Staff{sight: sight, now: time.Now, settling: settling, centers: map[string]*staffCenter{}}
 }
 
 // Complete notes that every object that there was at the start was taken in.
@@ -97,6 +111,7 @@ func (s *Staff) RemoveAgent(namespace, name string) {
 	if p == nil {
 		return
 	}
+	c.release(name)
 	c.change(c.rowsAround(name, queueNames(nil, p.agent)), func() {
 		c.leave(p)
 		delete(c.people, name)
@@ -160,10 +175,54 @@ func (s *Staff) Moved(namespace, agent string) {
 		return // the rows tell so already
 	}
 	marks := carry(p, p.agent, next.states, s.now().Unix())
+	s.hold(c, p, marks)
 	if slices.Equal(marks, p.marks) {
 		return
 	}
 	c.change(c.rowsAround(agent, nil), func() { p.marks = marks })
+}
+
+// hold leaves rows green that a call would turn red, for as long as it may yet be told to be of their queue, or to be over.
+func (s *Staff) hold(c *staffCenter, p *person, marks []mark) {
+	turning := func(i int) bool {
+		next := marks[i].state.Value()
+		return next.color == roster.Red && next.detail == roster.InAnotherCall &&
+			p.marks != nil && p.marks[i].state.Value().color == roster.Green
+	}
+	namespace, name := p.agent.Namespace, p.agent.Name
+	h, turns := c.held[name], false
+	for i := range marks {
+		turns = turns || turning(i)
+	}
+	switch {
+	case s.settling == 0:
+		return
+	case !turns || h != nil && h.over:
+		c.release(name)
+		return
+	case h == nil:
+		h = &hold{}
+		c.held[name] = h
+		h.timer = time.AfterFunc(s.settling, func() {
+			c.mu.Lock()
+			h.over = true
+			c.mu.Unlock()
+			s.Moved(namespace, name)
+		})
+	}
+	for i := range marks {
+		if turning(i) {
+			marks[i] = p.marks[i]
+		}
+	}
+}
+
+// release keeps a person green no longer.
+func (c *staffCenter) release(name string) {
+	if h := c.held[name]; h != nil {
+		h.timer.Stop()
+		delete(c.held, name)
+	}
 }
 
 // MovedAll looks at everybody's rows again, without making the caller wait: a server came into view or went.
@@ -222,6 +281,7 @@ func (s *Staff) center(namespace string) *staffCenter {
 	if c == nil {
 		c = &staffCenter{
 			people: map[string]*person{}, queues: map[string]*staffQueue{}, subscribers: map[*Subscription]struct{}{},
+			held: map[string]*hold{},
 		}
 		s.centers[namespace] = c
 	}

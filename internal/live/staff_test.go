@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	. "github.com/onsi/gomega"
@@ -50,6 +51,7 @@ func newFloor() *floor {
 	f := &floor{clock: time.Date(2027, 2, 1, 9, 0, 0, 0, time.UTC)}
 	f.Staff = NewStaff(f.get)
 	f.now = func() time.Time { return f.clock }
+	f.settling = 0
 	return f
 }
 
@@ -219,6 +221,59 @@ func TestStaffSince(t *testing.T) {
 	f.clock = begin.Add(time.Hour)
 	f.see("alice", Sight{})
 	g.Expect(since("support")).To(Equal(f.clock), "out of view is another color")
+}
+
+// A server tells of a queue's call twice, of the phone and of the queue: between the two it is nobody else's call.
+func TestStaffCallOfAQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewWithT(t)
+		f := newFloor()
+		f.settling = settling
+		begin := f.clock
+		row := func(want string, since time.Time) {
+			t.Helper()
+			f.Rows("acme", Filter{}, func(rows []*Row) bool {
+				g.Expect(line(rows[0])).To(Equal("support/Voice alice " + want))
+				g.Expect(rows[0].Since).To(Equal(since))
+				return true
+			})
+		}
+		here := map[string]MemberSight{"support": {InCall: true}}
+		f.SetAgent(staffAgent("alice", "support"))
+		f.see("alice", signedIn(telephony.DeviceRinging, nil))
+		f.clock = begin.Add(time.Minute)
+		f.see("alice", signedIn(telephony.DeviceInUse, nil))
+		row("Green ringing", begin)
+		f.see("alice", signedIn(telephony.DeviceInUse, here))
+		row("Green in a call of this queue", begin)
+		time.Sleep(2 * settling)
+		row("Green in a call of this queue", begin)
+		f.see("alice", signedIn(telephony.DeviceInUse, nil))
+		row("Green in a call of this queue", begin)
+		f.see("alice", signedIn(telephony.DeviceIdle, nil))
+		row("Green available", begin)
+		time.Sleep(2 * settling)
+		row("Green available", begin)
+
+		// A call that is nobody's of these.
+		f.see("alice", signedIn(telephony.DeviceInUse, nil))
+		row("Green available", begin)
+		time.Sleep(settling + time.Millisecond)
+		row("Red in another call", f.clock)
+		f.see("alice", signedIn(telephony.DeviceIdle, nil))
+		row("Green available", f.clock)
+
+		// One who goes meanwhile.
+		f.see("alice", signedIn(telephony.DeviceInUse, nil))
+		g.Expect(f.center("acme").held).To(HaveLen(1))
+		f.see("alice", signedIn(telephony.DeviceUnavailable, nil))
+		row("Grey not registered", f.clock)
+		g.Expect(f.center("acme").held).To(BeEmpty())
+		f.see("alice", signedIn(telephony.DeviceIdle, nil))
+		f.see("alice", signedIn(telephony.DeviceInUse, nil))
+		f.RemoveAgent("acme", "alice")
+		g.Expect(f.center("acme").held).To(BeEmpty())
+	})
 }
 
 func TestStaffFilters(t *testing.T) {

@@ -19,6 +19,9 @@ const (
 	NotObserved Color = "NotObserved"
 )
 
+// InAnotherCall is the detail of a person who is busy with a call that is not this queue's.
+const InAnotherCall = "in another call"
+
 // Observation is what is known at one moment of a person in one queue and channel.
 type Observation struct {
 	Phase   v1alpha1.AgentPhase
@@ -57,7 +60,7 @@ func LiveState(o *Observation) (color Color, detail string) {
 	case o.InCallHere:
 		return Green, "in a call of this queue"
 	case o.InUse:
-		return Red, "in another call"
+		return Red, InAnotherCall
 	case o.Ringing:
 		return Green, "ringing"
 	}

@@ -132,6 +132,9 @@ type Agent struct {
 
 	// PauseReason pauses every voice membership, as Roster's own pause; empty lifts Roster's own pauses and no others.
 	PauseReason string
+	// OwnPauses are the reasons, by queue, of pauses that the person was seen to set where Roster's own was already: they
+	// stay when that one is lifted. Not every server writes it into the database. They are no part of the fingerprint.
+	OwnPauses map[string]string
 	// Memberships, sorted by queue.
 	Memberships []Membership
 	// Revoked entries, sorted.

@@ -79,6 +79,8 @@ type Event struct {
 	Queue, Interface string
 	Device           DeviceState
 	Member           MemberState
+	// Pressed says that somebody set or lifted the member's pause on the server, which else takes it from the database.
+	Pressed bool
 	// Channel is a channel's full name.
 	Channel string
 	// Target and TargetAgent are who is listened to.

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -244,7 +245,17 @@ func (p *Phone) Unregister(ctx context.Context) (status int, err error) {
 	return p.enroll(ctx, 0)
 }
 
+// enroll asks once more where the server refused the password: of a slow server that is asked twice by a repeated
+// REGISTER, sipp takes the second question for the refusal.
 func (p *Phone) enroll(ctx context.Context, expires time.Duration) (int, error) {
+	status, err := p.enrollOnce(ctx, expires)
+	if status == http.StatusUnauthorized {
+		return p.enrollOnce(ctx, expires)
+	}
+	return status, err
+}
+
+func (p *Phone) enrollOnce(ctx context.Context, expires time.Duration) (int, error) {
 	id, answer := p.expect("register")
 	defer p.forget(id)
 	if err := p.order(orderEnroll, id, fmt.Sprintf("Expires: %d", int(expires.Seconds()))); err != nil {

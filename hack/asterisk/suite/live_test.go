@@ -6,9 +6,9 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -188,7 +188,6 @@ type follower struct {
 	rows   map[string]live.Row
 	came   map[string]time.Time
 	passed map[string][]string
-	count  int
 	over   chan struct{}
 }
 
@@ -199,7 +198,7 @@ func (s *site) follow(token, query string) *follower {
 		rows: map[string]live.Row{}, came: map[string]time.Time{}, passed: map[string][]string{}, over: make(chan struct{}),
 	}
 	following, stop := context.WithCancel(ctx())
-	request, err := http.NewRequestWithContext(following, http.MethodGet, "https://"+s.live+staffPath(s.ns, "?watch=1"+query), nil)
+	request, err := http.NewRequestWithContext(following, http.MethodGet, "https://"+s.live+staffPath(s.ns, "?watch=1"+query), http.NoBody)
 	Expect(err).NotTo(HaveOccurred())
 	request.Header.Set("Authorization", "Bearer "+token)
 	response, err := (&http.Client{Transport: web.Transport}).Do(request)
@@ -262,7 +261,6 @@ func (f *follower) take(kind string, object json.RawMessage) {
 	}
 	for _, row := range list.Items {
 		key, state := place(&row), look(&row)
-		f.count++
 		f.came[key] = time.Now()
 		if kind == "DELETED" {
 			delete(f.rows, key)
@@ -283,6 +281,14 @@ func (f *follower) state(key string) (state string, came time.Time) {
 		return noRow, f.came[key]
 	}
 	return look(&row), f.came[key]
+}
+
+// now is a row's state.
+func (f *follower) now(key string) func() string {
+	return func() string {
+		state, _ := f.state(key)
+		return state
+	}
 }
 
 // row is the newest that came.
@@ -387,6 +393,14 @@ func (s *site) staffed() {
 		})
 	s.ready("alice", "bob", "carol")
 	Eventually(func() int { return len(s.agent("alice").Status.Queues) }).Should(Equal(2))
+	for _, q := range []*v1alpha1.Queue{support, sales} {
+		Eventually(func() string {
+			if err := k8s.Get(ctx(), client.ObjectKeyFromObject(q), q); err != nil || q.Status.ObservedGeneration != q.Generation {
+				return "stale"
+			}
+			return conditionOf(q.Status.Conditions, v1alpha1.ConditionReady)
+		}).Should(Equal("True/Committed"), q.Name)
+	}
 }
 
 // inSupport, inSales and inChat are alice's rows.
@@ -428,8 +442,7 @@ var _ = Describe("The live staff list", Label("C9"), func() {
 			began := time.Now()
 			s.register(a)
 			f.shows(began, firstMoment, both(available))
-			since := f.row(inSupport).Since
-			Expect(since).To(BeTemporally("~", time.Now(), 3*time.Second))
+			Expect(f.row(inSupport).Since).To(BeTemporally("~", time.Now(), 3*time.Second))
 			f.forget()
 
 			By("a call of one queue")
@@ -442,8 +455,6 @@ var _ = Describe("The live staff list", Label("C9"), func() {
 			began = time.Now()
 			Expect(call.HangUp(ctx())).To(Succeed())
 			f.shows(began, moment, both(available))
-			Expect(f.history(inSupport)).NotTo(ContainElement(HavePrefix("Red")), "a call of the queue is no other call")
-			Expect(f.row(inSupport).Since).To(BeTemporally("==", since), "the color was the same all the time")
 			Expect(f.row(inSales).Since).To(BeTemporally(">=", began.Truncate(time.Second)))
 
 			By("a call of another queue")
@@ -496,7 +507,11 @@ var _ = Describe("The live staff list", Label("C9"), func() {
 			s.edit(alice, func() {
 				alice.Spec.Leaves = []v1alpha1.Leave{{StartTime: metav1.NewTime(time.Now().Add(-time.Minute)), Reason: v1alpha1.ReasonVacation}}
 			})
-			f.shows(time.Now(), moment, both("Red: paused: Vacation"))
+			onLeave := "Red: paused: Vacation"
+			if kind.version == "16" {
+				onLeave = "Red: paused" // it reads no reasons from a database
+			}
+			f.shows(time.Now(), moment, both(onLeave))
 			s.edit(alice, func() { alice.Spec.Leaves = nil })
 			f.shows(time.Now(), moment, both(available))
 
@@ -516,6 +531,30 @@ var _ = Describe("The live staff list", Label("C9"), func() {
 			Expect(s.looks(viewer)).To(Equal(map[string]string{
 				"sales/Voice/carol": notRegistered, "support/Voice/": ": nobody", "support/Chat/": ": nobody",
 			}))
+		})
+
+		It("is green for a queue from before its call until after it", func() {
+			s := newSite(kind, 1, nil)
+			s.staffed()
+			f := s.follow(token(s.ns, "wallboard", "roster-live-viewer"), "")
+			a, b := s.registered("alice"), s.registered("bob")
+			a.Handle(phone.Ring())
+			f.shows(time.Now(), firstMoment, both(available))
+			f.forget()
+			since := f.row(inSupport).Since
+			for range 3 {
+				// since is told in whole seconds: a color that came anew now has another.
+				Eventually(time.Now).Should(BeTemporally(">", since.Add(time.Second)))
+				call := dialing(b, "600")
+				in := comes(a)
+				Expect(in.Answer()).To(Succeed())
+				f.shows(time.Now(), moment, map[string]string{inSupport: servingHere, inSales: busyElsewhere})
+				Expect(f.row(inSupport).Since).To(BeTemporally("==", since), "when the call came")
+				Expect(call.HangUp(ctx())).To(Succeed())
+				f.shows(time.Now(), moment, both(available))
+				Expect(f.row(inSupport).Since).To(BeTemporally("==", since), "when the call went")
+			}
+			Expect(f.history(inSupport)).NotTo(ContainElement(HavePrefix("Red")))
 		})
 
 		It("writes none of it into objects", func() {
@@ -578,7 +617,7 @@ var _ = Describe("The live staff list", Label("C9"), func() {
 			By("starting it")
 			Expect(s.servers[0].Start(ctx())).To(Succeed())
 			back := time.Now()
-			Eventually(func() string { state, _ := f.state(inSupport); return state }, 15*time.Second).Should(HavePrefix("Orange: paused"))
+			Eventually(f.now(inSupport), 15*time.Second).Should(HavePrefix("Orange: paused"))
 			f.shows(back, 10*time.Second, map[string]string{inSales: available, "sales/Voice/carol": available, inChat: notServed})
 			AddReportEntry("right again after Asterisk's start", time.Since(back))
 
@@ -617,7 +656,7 @@ var _ = Describe("The live staff list", Label("C9"), func() {
 		Expect(a.Close()).To(Succeed())
 		// Asterisk asks every 60 seconds (ps_aors.qualify_frequency) and waits 3 for the answer.
 		const missed = 65 * time.Second
-		Eventually(func() string { state, _ := f.state(inSupport); return state }, missed).Should(Equal(notRegistered))
+		Eventually(f.now(inSupport), missed).Should(Equal(notRegistered))
 		longest := f.shows(began, missed, both(notRegistered))
 		AddReportEntry("from the phone's end to Grey", longest)
 	})
@@ -649,7 +688,7 @@ var _ = Describe("The live staff list", Label("C9"), func() {
 		began = time.Now()
 		s.panel(0).pause("support", "alice", true, "Lunch")
 		f.shows(began, moment, map[string]string{inSupport: "Orange: paused: Lunch", inSales: available})
-		Consistently(func() string { state, _ := f.state(inSupport); return state }, 2*time.Second).Should(HavePrefix("Orange: paused"))
+		Consistently(f.now(inSupport), 2*time.Second).Should(HavePrefix("Orange: paused"))
 		s.panel(1).pause("support", "alice", false, "")
 		f.shows(time.Now(), moment, both(available))
 
@@ -657,22 +696,21 @@ var _ = Describe("The live staff list", Label("C9"), func() {
 		first := s.phoneAt(0, "alice", s.password("alice"))
 		s.register(first)
 		Eventually(func() string { return s.device(0, "alice") }).Should(Equal("Not in use"))
-		began = time.Now()
 		Expect(a.Unregister(ctx())).To(Equal(200))
 		Eventually(func() string { return s.device(1, "alice") }).Should(Equal("Unavailable"))
-		Consistently(func() string { state, _ := f.state(inSales); return state }).Should(Equal(available))
+		Consistently(f.now(inSales)).Should(Equal(available))
 		s.register(a)
 		Eventually(func() string { return s.device(1, "alice") }).Should(Equal("Not in use"))
 
 		By("the second server away")
 		s.servers[1].Kill()
 		Eventually(s.summary).Should(Equal("1/2"))
-		Consistently(func() string { state, _ := f.state(inSales); return state }).Should(Equal(available))
+		Consistently(f.now(inSales)).Should(Equal(available))
 		Expect(s.servers[1].Start(ctx())).To(Succeed())
 		Eventually(s.summary).Should(Equal("2/2"))
 		Expect(first.Unregister(ctx())).To(Equal(200))
 		Eventually(func() string { return s.device(0, "alice") }).Should(Equal("Unavailable"))
-		Eventually(func() string { state, _ := f.state(inSales); return state }).Should(Equal(available))
+		Eventually(f.now(inSales)).Should(Equal(available))
 	})
 
 	It("is for those alone to whom the cluster gives the right", Label("S4"), func() {
@@ -703,7 +741,7 @@ var _ = Describe("The live staff list", Label("C9"), func() {
 		key := clusterKey()
 		Expect(get(signed(key, viewer, time.Now()), s.ns, "")().code).To(Equal(200), "the same token, signed anew")
 		refuses(get(signed(key, viewer, time.Now().Add(-2*time.Hour)), s.ns, ""), 401, "not valid")
-		forger, err := rsa.GenerateKey(rand.Reader, 2048)
+		forger, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		Expect(err).NotTo(HaveOccurred())
 		refuses(get(signed(forger, viewer, time.Now()), s.ns, ""), 401, "not valid")
 
@@ -727,7 +765,10 @@ var _ = Describe("The live staff list", Label("C9"), func() {
 		refuses(get(own, s.ns, "?agent=carol&watch=1"), 403, "may not watch")
 
 		By("a way that is not secure")
-		response, err := http.Get("http://" + s.live + staffPath(s.ns, ""))
+		request, err := http.NewRequestWithContext(ctx(), http.MethodGet, "http://"+s.live+staffPath(s.ns, ""), http.NoBody)
+		Expect(err).NotTo(HaveOccurred())
+		request.Header.Set("Authorization", "Bearer "+viewer)
+		response, err := web.Do(request)
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(response.Body.Close)
 		Expect(response.StatusCode).To(Equal(http.StatusBadRequest))
@@ -951,20 +992,21 @@ func comes(to *phone.Phone) *phone.Call {
 }
 
 // clusterKey is the key that the API server signs accounts' tokens with.
-func clusterKey() *rsa.PrivateKey {
+func clusterKey() *ecdsa.PrivateKey {
 	GinkgoHelper()
 	text, err := os.ReadFile(filepath.Join(environment.ControlPlane.APIServer.CertDir, "sa-signer.key"))
 	Expect(err).NotTo(HaveOccurred())
 	block, _ := pem.Decode(text)
 	Expect(block).NotTo(BeNil())
-	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	Expect(err).NotTo(HaveOccurred())
-	Expect(key).To(BeAssignableToTypeOf(&rsa.PrivateKey{}))
-	return key.(*rsa.PrivateKey)
+	key, ok := parsed.(*ecdsa.PrivateKey)
+	Expect(ok).To(BeTrue(), "%T", parsed)
+	return key
 }
 
-// signed is an account's token as it would be had it been given out at a time, for an hour, signed with a key.
-func signed(key *rsa.PrivateKey, token string, issued time.Time) string {
+// signed is an account's token as it would be had it been given out at a time, for an hour, signed with a key (ES256).
+func signed(key *ecdsa.PrivateKey, token string, issued time.Time) string {
 	GinkgoHelper()
 	parts := strings.Split(token, ".")
 	Expect(parts).To(HaveLen(3))
@@ -977,7 +1019,8 @@ func signed(key *rsa.PrivateKey, token string, issued time.Time) string {
 	Expect(err).NotTo(HaveOccurred())
 	content := parts[0] + "." + base64.RawURLEncoding.EncodeToString(text)
 	hash := sha256.Sum256([]byte(content))
-	signature, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, hash[:])
+	r, t, err := ecdsa.Sign(rand.Reader, key, hash[:])
 	Expect(err).NotTo(HaveOccurred())
+	signature := append(r.FillBytes(make([]byte, 32)), t.FillBytes(make([]byte, 32))...)
 	return content + "." + base64.RawURLEncoding.EncodeToString(signature)
 }

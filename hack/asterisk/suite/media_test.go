@@ -23,7 +23,8 @@ const (
 	sampleRate = 8000
 	packetTime = 20 * time.Millisecond
 	packetSize = int(sampleRate * packetTime / time.Second)
-	pcmu       = 0
+	pcma       = 8
+	keyTime    = 300 * time.Millisecond
 )
 
 var (
@@ -31,18 +32,19 @@ var (
 	mediaPort    = regexp.MustCompile(`(?m)^m=audio (\d+) `)
 )
 
-// sdpOf is the server's last message of a call that says where it takes media.
-func sdpOf(p *phone.Phone, call *phone.Call) (message string) {
+// sdpOf is the server's first message of a call that says where it takes media. Later ones may name the other phone: the
+// server lets two phones send to each other while nobody listens.
+func sdpOf(p *phone.Phone, call *phone.Call) string {
 	content, err := os.ReadFile(p.Messages())
 	if err != nil {
 		return ""
 	}
 	for m := range strings.SplitSeq(string(content), "\n----------------") {
 		if strings.Contains(m, " received ") && strings.Contains(m, call.ID()) && mediaPort.MatchString(m) && mediaAddress.MatchString(m) {
-			message = m
+			return m
 		}
 	}
-	return message
+	return ""
 }
 
 // speak has a phone send sound in a call, until the spec ends.
@@ -72,10 +74,10 @@ func speak(p *phone.Phone, call *phone.Call) {
 	}()
 }
 
-// packet is the nth RTP packet of a loud tone, in µ-law.
+// packet is the nth RTP packet of a loud tone, in A-law, which comes before µ-law in what Roster allows.
 func packet(n int) []byte {
 	at := n * packetSize
-	b := append(make([]byte, 0, 12+packetSize), 2<<6, pcmu, byte(n>>8), byte(n),
+	b := append(make([]byte, 0, 12+packetSize), 2<<6, pcma, byte(n>>8), byte(n),
 		byte(at>>24), byte(at>>16), byte(at>>8), byte(at), 'r', 's', 't', 'r')
 	for i := range packetSize {
 		level := byte(0x90)
@@ -114,7 +116,7 @@ func keysOf(p *phone.Phone, call *phone.Call) *keys {
 	return &keys{phone: p, call: call, conn: conn, next: 3}
 }
 
-// press presses keys one after the other, each when the server has confirmed the one before.
+// press presses keys one after the other, as slowly as a hand does: the server takes one for as long as it lasts.
 func (k *keys) press(digits string) {
 	GinkgoHelper()
 	answer := sdpOf(k.phone, k.call)
@@ -123,7 +125,12 @@ func (k *keys) press(digits string) {
 	host := regexp.MustCompile(`@?([\d.]+:\d+)`).FindStringSubmatch(target)[1]
 	to, err := net.ResolveUDPAddr("udp", host)
 	Expect(err).NotTo(HaveOccurred())
-	for _, digit := range digits {
+	pace := time.NewTicker(keyTime)
+	defer pace.Stop()
+	for i, digit := range digits {
+		if i > 0 {
+			<-pace.C
+		}
 		Expect(k.next).To(BeNumerically("<", 10), "too many keys for one call")
 		body := fmt.Sprintf("Signal=%c\r\nDuration=160\r\n", digit)
 		message := fmt.Sprintf("INFO %s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bK-%s-key-%d\r\nMax-Forwards: 70\r\n"+

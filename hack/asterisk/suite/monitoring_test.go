@@ -18,6 +18,7 @@ import (
 	"roster.dev/roster/api/v1alpha1"
 	"roster.dev/roster/hack/asterisk/phone"
 	"roster.dev/roster/internal/telephony/asterisk/ami"
+	"roster.dev/roster/internal/telephony/postgrestest"
 )
 
 // oldestAndNewest are the two ends of the matrix.
@@ -496,8 +497,9 @@ var _ = Describe("Who listens to whom", func() {
 			address        string
 		)
 
-		BeforeEach(func() {
-			s = newSite(newest, 1, nil)
+		open := func(on *site) {
+			GinkgoHelper()
+			s = on
 			billing = team("billing", "alice", "lead", "stayer")
 			s.create(person("alice", "1001"), person("erin", "1003"), billing,
 				ofRole("lead", "2001", teamLeader), ofRole("stayer", "2002", teamLeader))
@@ -512,7 +514,7 @@ var _ = Describe("Who listens to whom", func() {
 			other = w.listen(stayer, "stayer", "1001", s.channel("alice"))
 			center = &v1alpha1.ContactCenter{ObjectMeta: metav1.ObjectMeta{Name: "default", Namespace: s.ns}}
 			address = s.servers[0].AMIAddress
-		})
+		}
 
 		takeRight := func() {
 			GinkgoHelper()
@@ -536,6 +538,7 @@ var _ = Describe("Who listens to whom", func() {
 		}
 
 		It("ends the session when the manager is back", func() {
+			open(newSite(newest, 1, nil))
 			s.stopManager()
 			takeRight()
 			Consistently(session.Ended()).ShouldNot(BeClosed())
@@ -544,6 +547,7 @@ var _ = Describe("Who listens to whom", func() {
 		})
 
 		It("ends the session when the server is in reach again", func() {
+			open(newSite(newest, 1, nil))
 			reach("127.0.0.1:1")
 			Eventually(summary).Should(Equal("0/1"))
 			takeRight()
@@ -554,6 +558,7 @@ var _ = Describe("Who listens to whom", func() {
 		})
 
 		It("ends the session when both are back, and the database has long been right", func() {
+			open(newSite(newest, 1, nil))
 			reach("127.0.0.1:1")
 			Eventually(summary).Should(Equal("0/1"))
 			takeRight()
@@ -562,6 +567,22 @@ var _ = Describe("Who listens to whom", func() {
 			reach(address)
 			Consistently(session.Ended()).ShouldNot(BeClosed())
 			s.startManager()
+			settled()
+		})
+
+		It("ends the session when the database is back, the last of all", func() {
+			cluster := postgrestest.Own(GinkgoTB())
+			open(newSiteOn(cluster, kindOfPBX{"22", v1alpha1.DatabasePostgreSQL}, 1, nil))
+			reach("127.0.0.1:1")
+			Eventually(summary).Should(Equal("0/1"))
+			takeRight()
+			Eventually(s.monitors("lead")).Should(ConsistOf(""))
+			s.stopManager()
+			reach(address)
+			cluster.Stop(GinkgoTB())
+			s.startManager()
+			Eventually(summary).Should(Equal("1/1"))
+			cluster.Restart(GinkgoTB())
 			settled()
 		})
 	})

@@ -445,7 +445,8 @@ var _ = Describe("Orders", func() {
 			told := func(reason string) func() string {
 				return func() string { return s.ordersTold(reason) }
 			}
-			everybody := fmt.Sprintf("%d about %d", crowd, crowd)
+			// twice is when all had an order, and one of them one more.
+			twice := fmt.Sprintf("%d about %d", crowd+1, crowd)
 
 			By("one in the future, on one person")
 			one := s.agent(names[0])
@@ -468,7 +469,7 @@ var _ = Describe("Orders", func() {
 			By("a pause of all")
 			order(v1alpha1.AnnotationPauseAt, now()+" Meeting")
 			Eventually(paused).Should(Equal(names))
-			Eventually(told("Paused")).Should(Equal(fmt.Sprintf("%d about %d", crowd+1, crowd)))
+			Eventually(told("Paused")).Should(Equal(twice))
 			call := dialled(caller, "600")
 			happens(call.Answered())
 			Consistently(func() int { return incoming(phones) }).Should(BeZero())
@@ -477,9 +478,20 @@ var _ = Describe("Orders", func() {
 			order(v1alpha1.AnnotationUnpauseAt, now())
 			Eventually(paused).Should(BeEmpty())
 			Eventually(func() int { return incoming(phones) }).Should(Equal(1))
-			Eventually(told("Unpaused")).Should(Equal(fmt.Sprintf("%d about %d", crowd+1, crowd)))
+			Eventually(told("Unpaused")).Should(Equal(twice))
 			hangUp(call)
 			s.idle(names...)
+
+			By("a log-out of one")
+			w.forget()
+			given := time.Now()
+			s.order(one, v1alpha1.AnnotationLogoutAt)
+			Eventually(func() int { return w.unavailable(names[:1]) }).Should(Equal(1))
+			GinkgoWriter.Printf("logged out %s after the order was given\n", w.last(names).Sub(given))
+			Expect(w.last(names)).To(BeTemporally("<", given.Add(2500*time.Millisecond)))
+			Consistently(func() int { return w.unavailable(names) }).Should(Equal(1), "somebody else is logged out too")
+			s.register(phones[names[0]])
+			s.idle(names[0])
 
 			By("a log-out of all, who may sign in again")
 			w.forget()
@@ -488,7 +500,7 @@ var _ = Describe("Orders", func() {
 			Eventually(func() int { return w.unavailable(names) }).Should(Equal(crowd))
 			GinkgoWriter.Printf("all are logged out %s after the last order\n", w.last(names).Sub(last))
 			Expect(w.last(names)).To(BeTemporally("<", last.Add(2500*time.Millisecond)))
-			Eventually(told("LoggedOut")).Should(Equal(everybody))
+			Eventually(told("LoggedOut")).Should(Equal(twice))
 			for _, name := range names {
 				s.register(phones[name])
 			}
@@ -506,13 +518,14 @@ var _ = Describe("Orders", func() {
 			}
 			Expect(paused()).To(Equal(names[:1]))
 			Expect(w.unavailable(names)).To(BeZero())
-			Expect(told("Paused")()).To(Equal(fmt.Sprintf("%d about %d", crowd+1, crowd)))
-			Expect(told("Unpaused")()).To(Equal(fmt.Sprintf("%d about %d", crowd+1, crowd)))
-			Expect(told("LoggedOut")()).To(Equal(everybody))
 			// Registrations that were ended would be gone a second later.
 			Consistently(func() int { return w.unavailable(names) }, 1500*time.Millisecond).Should(BeZero())
 			for _, name := range names {
 				Expect(s.device(0, name)).To(Equal("Not in use"), name)
+			}
+			Expect(paused()).To(Equal(names[:1]))
+			for _, reason := range []string{"Paused", "Unpaused", "LoggedOut"} {
+				Expect(told(reason)()).To(Equal(twice), reason)
 			}
 		})
 	})

@@ -304,7 +304,7 @@ func TestCompareReadOnly(t *testing.T) {
 
 // downgrade makes the tables those of the version before.
 func (s *tables) downgrade(t *testing.T) {
-	for _, column := range []string{"spy_groups", "handled", "rows_hash", "password_check"} {
+	for _, column := range []string{"spy_groups", "handled", "rows_hash", "password_check", "away"} {
 		s.exec(t, `ALTER TABLE roster_registry DROP COLUMN `+column)
 	}
 	s.exec(t, `DELETE FROM roster_schema_version WHERE version_id = 2`)

@@ -64,6 +64,7 @@ func (p *planner) pause(agent, reason string) error {
 
 // unpause lifts every pause of a person. Where they are to be paused, what stays is Roster's pause.
 func (p *planner) unpause(a *telephony.Agent, reg []cell) error {
+	reg[regAway] = null
 	own := split(reg[regOwnPauses].text)
 	for _, r := range p.members.owned(interfaceOf(a.Name)) {
 		queue := r.key[0]

@@ -1,6 +1,7 @@
 package asterisk
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -261,6 +262,7 @@ func mailboxKey(address string) key {
 // belong to somebody else.
 func (p *planner) join(a *telephony.Agent, settings *telephony.Settings, was, reg []cell) (foreign []string, err error) {
 	ownPauses := split(was[regOwnPauses].text)
+	away := p.away(a.Name, was)
 	var pauses []string
 	keep := map[string]bool{} // the queues that have a row, or whose row is not Roster's to take
 	reported := map[key]bool{}
@@ -281,7 +283,7 @@ func (p *planner) join(a *telephony.Agent, settings *telephony.Settings, was, re
 		if onPBX {
 			keep[m.Queue] = true
 			own := slices.Contains(ownPauses, m.Queue)
-			own, err := p.member(a, m, own, was[regPauseReason].text)
+			own, err := p.member(a, m, own, was[regPauseReason].text, away)
 			if err != nil {
 				return nil, err
 			}
@@ -312,8 +314,45 @@ func (p *planner) join(a *telephony.Agent, settings *telephony.Settings, was, re
 	}
 	slices.Sort(pauses)
 	reg[regOwnPauses] = text(strings.Join(pauses, ","))
-	reg[regPauseReason] = text(a.PauseReason)
+	reg[regPauseReason], reg[regAway] = text(a.PauseReason), null
+	if a.Access == telephony.AccessGranted && len(p.places(a.Name)) == 0 {
+		reg[regAway] = text(away)
+	}
 	return foreign, nil
+}
+
+// places are the person's rows in the centre's queues.
+func (p *planner) places(agent string) (list []*row) {
+	for _, r := range p.members.owned(interfaceOf(agent)) {
+		if p.owns(r.key[0]) {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+// away is the reason with which a person has paused themself in all of their queues, or had when they left the last
+// one; empty where they have not. Whoever is at lunch is at lunch in the next queue too.
+func (p *planner) away(agent string, was []cell) (reason string) {
+	places := p.places(agent)
+	if len(places) == 0 {
+		return was[regAway].text
+	}
+	ownPauses := split(was[regOwnPauses].text)
+	for _, r := range places {
+		if !isPaused(r.now[memPaused].text) ||
+			slices.Contains(ownPauses, r.key[0]) && p.isOwn(r.now, was[regPauseReason].text) {
+			return ""
+		}
+		reason = cmp.Or(reason, r.now[memReason].text)
+	}
+	return cmp.Or(reason, unknownReason)
+}
+
+// isOwn says whether a pause that was Roster's still is: a reason that is not the one Roster wrote is of somebody who
+// paused the person since.
+func (p *planner) isOwn(member []cell, ownReason string) bool {
+	return isPaused(member[memPaused].text) && (p.members.absent[memReason] || member[memReason].text == ownReason)
 }
 
 // claim makes a queue that nobody has this centre's. It returns false for one that is somebody else's.
@@ -334,22 +373,25 @@ func (p *planner) claim(queue string, settings *telephony.Settings) (bool, error
 }
 
 // member plans the row of one voice membership. It returns whether its pause is Roster's own.
-func (p *planner) member(a *telephony.Agent, m telephony.Membership, own bool, ownReason string) (bool, error) {
+func (p *planner) member(a *telephony.Agent, m telephony.Membership, own bool, ownReason, away string) (bool, error) {
 	k := key{m.Queue, interfaceOf(a.Name)}
 	cells := make([]cell, memWidth)
 	cells[memName], cells[memPenalty], cells[memRingInUse] = text(a.Name), number(m.Penalty), text("no")
 	was := p.members.get(k)
 	if was == nil {
-		cells[memUniqueID], cells[memPaused], cells[memReason] = text(newMemberID), flag(a.PauseReason != ""), cell{text: a.PauseReason}
-		return a.PauseReason != "", p.members.put(k, cells)
+		reason := cmp.Or(away, a.PauseReason)
+		cells[memUniqueID], cells[memPaused], cells[memReason] = text(newMemberID), flag(reason != ""), cell{text: reason}
+		return away == "" && reason != "", p.members.put(k, cells)
 	}
 	cells[memUniqueID], cells[memPaused], cells[memReason] = was[memUniqueID], was[memPaused], was[memReason]
 	if was[memName].text != a.Name || was[memUniqueID].text == "" {
 		cells[memUniqueID] = text(newMemberID)
 	}
 	paused := isPaused(was[memPaused].text)
-	// A reason that is not the one Roster wrote is of somebody who paused the person since.
-	own = own && paused && (p.members.absent[memReason] || was[memReason].text == ownReason)
+	own = own && p.isOwn(was, ownReason)
+	if reason, is := a.OwnPauses[m.Queue]; is && own {
+		cells[memReason], own = cell{text: cut(reason, reasonLength)}, false
+	}
 	switch {
 	case a.PauseReason == "" && own:
 		cells[memPaused], cells[memReason] = flag(false), cell{}

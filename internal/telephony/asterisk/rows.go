@@ -22,6 +22,8 @@ const (
 	callerIDLength = 40
 	// voicemailLength is that of fullname, email and password in Asterisk's voicemail table.
 	voicemailLength = 80
+	// unknownReason is for a pause of a person's own of which the database has no reason.
+	unknownReason = "Paused"
 	// newMemberID stands for a uniqueid that the database has yet to give.
 	newMemberID = "new"
 	// phaseDeleted is the phase of the reporting row of a person who was removed.

@@ -20,6 +20,7 @@ const (
 	regHandled       // the orders carried out: JSON, values by kind
 	regRowsHash      // what Compare compares the rows with: see digest
 	regPasswordCheck // of the password last given: see passwordCheck
+	regAway          // the reason of the pause with which the person left the last of their queues; NULL: none
 	regWidth
 )
 
@@ -118,7 +119,7 @@ func newSchema(contactsTables []string) *schema {
 	byColumn := func(i int) func(key, []cell) string { return func(_ key, c []cell) string { return c[i].text } }
 	s := &schema{
 		registry: table("roster_registry", "kind,name",
-			"center,uid,fingerprint,credentials,claimed,own_pauses,pause_reason,mailbox,endpoint_columns,spy_groups,handled,rows_hash,password_check"),
+			"center,uid,fingerprint,credentials,claimed,own_pauses,pause_reason,mailbox,endpoint_columns,spy_groups,handled,rows_hash,password_check,away"),
 		endpoints:   table("ps_endpoints", "id", "aors,auth,callerid,context,mailboxes,disallow,allow,set_var"),
 		auths:       table("ps_auths", "id", "auth_type,username,password"),
 		aors:        table("ps_aors", "id", "max_contacts,remove_existing,qualify_frequency"),

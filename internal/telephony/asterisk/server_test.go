@@ -360,7 +360,9 @@ func TestWatchRecorded(t *testing.T) {
 			has(telephony.Event{Kind: telephony.EventDevice, Agent: "alice-martin", Device: telephony.DeviceRinging})
 			has(telephony.Event{Kind: telephony.EventDevice, Agent: "alice-martin", Device: telephony.DeviceInUse})
 			has(member(telephony.MemberState{InCall: true}))
-			has(member(telephony.MemberState{InCall: true, Paused: true, PauseReason: "Coffee: ten minutes"}))
+			coffee := member(telephony.MemberState{InCall: true, Paused: true, PauseReason: "Coffee: ten minutes"})
+			coffee.Pressed = true
+			has(coffee)
 			has(member(telephony.MemberState{InCall: true, Penalty: 3}))
 			reason := map[bool]string{true: "why"}[strings.HasSuffix(folder, "22")]
 			has(memberEvent("alice", telephony.MemberState{Penalty: 1, Paused: true, PauseReason: reason, Dynamic: true}))

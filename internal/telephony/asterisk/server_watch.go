@@ -342,7 +342,7 @@ func (w *watch) member(m *ami.Message, interfaceKey string, read int) {
 		known.connected = false
 	}
 	known.state.InCall = known.connected
-	w.tellMember(queue, iface, known)
+	w.tellMember(queue, iface, known, m.Is("Event", "QueueMemberPause"))
 }
 
 // inCall tells that a call of the queue was put through to a member, or is over. Asterisk 16 says it with no status.
@@ -353,12 +353,12 @@ func (w *watch) inCall(m *ami.Message, connected bool) {
 		return
 	}
 	known.connected, known.state.InCall = connected, connected
-	w.tellMember(queue, iface, known)
+	w.tellMember(queue, iface, known, false)
 }
 
-func (w *watch) tellMember(queue, iface string, known *member) {
+func (w *watch) tellMember(queue, iface string, known *member, pressed bool) {
 	w.tell(telephony.Event{
-		Kind: telephony.EventMember, Queue: queue, Interface: iface, Agent: phoneOf(iface), Member: known.state,
+		Kind: telephony.EventMember, Queue: queue, Interface: iface, Agent: phoneOf(iface), Member: known.state, Pressed: pressed,
 	})
 }
 

@@ -1,6 +1,7 @@
 package fake
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -217,7 +218,8 @@ func (c *change) checkMailbox() error {
 func (c *change) apply() telephony.AgentResult {
 	a, want := c.want, &agent{ownPauses: map[string]bool{}}
 	if c.was != nil {
-		want.ownPauses, want.pauseReason, want.claimed, want.mailbox = c.was.ownPauses, c.was.pauseReason, c.was.claimed, c.was.mailbox
+		want.ownPauses, want.pauseReason, want.away = c.was.ownPauses, c.was.pauseReason, c.was.away
+		want.claimed, want.mailbox = c.was.claimed, c.was.mailbox
 		want.password = c.was.password
 	}
 	want.center = c.center
@@ -259,7 +261,7 @@ func (c *change) apply() telephony.AgentResult {
 // same says that the registry says the same.
 func (a *agent) same(b *agent) bool {
 	return a.record.Fingerprint == b.record.Fingerprint && maps.Equal(a.record.Handled, b.record.Handled) &&
-		maps.Equal(a.ownPauses, b.ownPauses) && a.left == b.left && a.extension == b.extension
+		maps.Equal(a.ownPauses, b.ownPauses) && a.away == b.away && a.left == b.left && a.extension == b.extension
 }
 
 func (c *change) expire() {
@@ -291,6 +293,7 @@ func (c *change) orders(reg *agent) map[telephony.OrderKind]string {
 				}
 			})
 		case o.Kind == telephony.OrderUnpause:
+			reg.away = ""
 			c.repause(func(queue string, m *Member) {
 				if !m.Paused {
 					return
@@ -394,7 +397,7 @@ func (c *change) mailbox(reg *agent) {
 
 // join makes the person's places in queues.
 func (c *change) join(reg *agent) (foreign []string) {
-	pauses, keep := map[string]bool{}, map[string]bool{}
+	pauses, keep, away := map[string]bool{}, map[string]bool{}, c.away(reg)
 	var reported []Membership
 	for _, m := range c.want.Memberships {
 		voice := m.Voice() && c.claim(m.Queue)
@@ -402,7 +405,7 @@ func (c *change) join(reg *agent) (foreign []string) {
 			foreign = append(foreign, m.Queue)
 		}
 		keep[m.Queue] = voice || m.Observed || (m.Voice() && !voice)
-		if voice && c.member(reg, m) {
+		if voice && c.member(reg, m, away) {
 			pauses[m.Queue] = true
 		}
 		for _, channel := range m.Channels {
@@ -426,8 +429,34 @@ func (c *change) join(reg *agent) (foreign []string) {
 		c.written["memberships"] = true
 		c.memberships[c.want.Name] = reported
 	}
-	reg.ownPauses, reg.pauseReason = pauses, c.want.PauseReason
+	reg.ownPauses, reg.pauseReason, reg.away = pauses, c.want.PauseReason, ""
+	if !c.refused() && len(c.places()) == 0 {
+		reg.away = away
+	}
 	return foreign
+}
+
+// places are the person's in the centre's queues.
+func (c *change) places() map[string]*Member {
+	places := maps.Clone(c.members["PJSIP/"+c.want.Name])
+	maps.DeleteFunc(places, func(queue string, _ *Member) bool { return !c.owns(queue) })
+	return places
+}
+
+// away is the reason with which the person paused themself everywhere; empty where they did not.
+func (c *change) away(reg *agent) string {
+	places, reason := c.places(), ""
+	if len(places) == 0 {
+		return reg.away
+	}
+	for _, queue := range slices.Sorted(maps.Keys(places)) {
+		m := places[queue]
+		if !m.Paused || reg.ownPauses[queue] && m.Reason == reg.pauseReason {
+			return ""
+		}
+		reason = cmp.Or(reason, m.Reason)
+	}
+	return cmp.Or(reason, "Paused")
 }
 
 // added says whether Roster made a person a member of a queue.
@@ -459,18 +488,22 @@ func (b *Backend) owns(name string) bool {
 }
 
 // member makes one place in a queue and returns whether its pause is Roster's own.
-func (c *change) member(reg *agent, m telephony.Membership) bool {
+func (c *change) member(reg *agent, m telephony.Membership, away string) bool {
 	iface := "PJSIP/" + c.want.Name
 	have := c.members[iface][m.Queue]
 	reason := c.want.PauseReason
 	want := &Member{Interface: iface, Name: c.want.Name, Penalty: m.Penalty}
 	var own bool
 	if have == nil {
-		want.Paused, want.Reason = reason != "", reason
-		own = want.Paused
+		want.Reason = cmp.Or(away, reason)
+		want.Paused = want.Reason != ""
+		own = want.Paused && away == ""
 	} else {
 		want.Paused, want.Reason = have.Paused, have.Reason
 		own = have.Paused && reg.ownPauses[m.Queue] && have.Reason == reg.pauseReason
+		if seen, is := c.want.OwnPauses[m.Queue]; is && own {
+			want.Reason, own = seen, false
+		}
 		switch {
 		case reason == "" && own:
 			want.Paused, want.Reason, own = false, "", false

@@ -59,8 +59,11 @@ func (s *Server) SetDevice(agent string, state telephony.DeviceState) {
 func (s *Server) SetMember(queue, agent string, state telephony.MemberState) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.members[telephony.Query{Queue: queue, Agent: agent}] = state
-	s.say(member(queue, agent, state))
+	q := telephony.Query{Queue: queue, Agent: agent}
+	e := member(queue, agent, state)
+	e.Pressed = s.members[q].Paused != state.Paused || state.Paused && s.members[q].PauseReason != state.PauseReason
+	s.members[q] = state
+	s.say(e)
 }
 
 // DropMember has a member gone from the server's memory, of which no event tells.

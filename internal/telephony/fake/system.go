@@ -33,7 +33,9 @@ type agent struct {
 	claimed     bool
 	ownPauses   map[string]bool
 	pauseReason string
-	mailbox     string
+	// away is the reason of the pause with which the person left the last of their queues.
+	away    string
+	mailbox string
 	// left is what the last ApplyAgent left there, and extension what rings the person since.
 	left      picture
 	extension string

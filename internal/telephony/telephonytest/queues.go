@@ -77,6 +77,56 @@ func testOwnPause(s *suite) {
 	s.has("sales", "alice-martin", false, "")
 }
 
+func testPauseCarried(s *suite) {
+	a := in(alice(), voice("sales", 0), voice("support", 0))
+	s.apply(a)
+	s.system.SetPause(s.T, "support", "alice-martin", true, "Lunch")
+	a.Memberships = append(a.Memberships, voice("trial", 0))
+	s.apply(known(a))
+	s.has("trial", "alice-martin", false, "")
+	s.system.SetPause(s.T, "sales", "alice-martin", true, "Lunch")
+	s.system.SetPause(s.T, "trial", "alice-martin", true, "Lunch")
+	a.Memberships = []telephony.Membership{voice("billing", 0)}
+	s.apply(known(a))
+	s.has("billing", "alice-martin", true, "Lunch")
+	a.Memberships = nil
+	s.apply(known(a))
+	a.Memberships = []telephony.Membership{voice("support", 0)}
+	a.PauseReason = "Vacation"
+	s.apply(known(a))
+	s.has("support", "alice-martin", true, "Lunch")
+	a.PauseReason = ""
+	s.apply(known(a))
+	s.has("support", "alice-martin", true, "Lunch")
+	s.converged(known(a))
+	// Whoever was put out comes back without it, and an order lifts it wherever it is.
+	a.Memberships, a.Access = nil, telephony.AccessRefused
+	s.apply(known(a))
+	a.Memberships, a.Access = []telephony.Membership{voice("support", 0)}, telephony.AccessGranted
+	s.apply(known(a))
+	s.has("support", "alice-martin", false, "")
+	s.system.SetPause(s.T, "support", "alice-martin", true, "Lunch")
+	a.Memberships = nil
+	s.apply(known(a))
+	a.Orders = []telephony.Order{{Kind: telephony.OrderUnpause, Value: "1"}}
+	s.apply(known(a))
+	a.Memberships = []telephony.Membership{voice("support", 0)}
+	s.apply(known(a))
+	s.has("support", "alice-martin", false, "")
+}
+
+func testPauseSeen(s *suite) {
+	a := in(alice(), voice("support", 0))
+	a.PauseReason = "Vacation"
+	s.apply(a)
+	a.OwnPauses = map[string]string{"support": "Lunch"}
+	s.apply(known(a))
+	s.has("support", "alice-martin", true, "Lunch")
+	a.PauseReason, a.OwnPauses = "", nil
+	s.apply(known(a))
+	s.has("support", "alice-martin", true, "Lunch")
+}
+
 func testPauseUndone(s *suite) {
 	away := in(alice(), voice("support", 0))
 	away.PauseReason = "Vacation"

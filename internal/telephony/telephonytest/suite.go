@@ -45,6 +45,8 @@ func Run(t *testing.T, newSystem func(t *testing.T) System) {
 		{"a move between groups is one transaction (O3, O7)", testMove},
 		{"a leave pauses and unpauses in all queues (B2)", testLeave},
 		{"the person's own pause is theirs (rule 7)", testOwnPause},
+		{"the person's own pause goes with them from queue to queue (rule 7)", testPauseCarried},
+		{"a pause of theirs that was seen during a leave is theirs (rule 7)", testPauseSeen},
 		{"Roster's pause undone by hand is drift (rule 7)", testPauseUndone},
 		{"a pause taken over by the person stays (rule 7)", testPauseTakenOver},
 		{"a changed reason is written (B2)", testPauseReason},
