@@ -11,8 +11,7 @@ import (
 	"time"
 )
 
-// proxy is a way to a server's Manager Interface that sees what passes, and when. A client's words are passed on
-// before they are looked at.
+// proxy is a way to a server's Manager Interface that sees what passes, and when.
 type proxy struct {
 	target   string
 	listener net.Listener
@@ -172,37 +171,47 @@ func (p *proxy) serve(client net.Conn) {
 // connectedMark is shown for a client that comes; no server says it.
 const connectedMark = "Proxy: Connected"
 
-// pass copies, and shows each message that has been passed on whole.
+// pass copies and shows each message that is whole: an action before it is passed on, since the answer may be faster
+// than who passed it, and what the server says after that, so that nobody waits for who looks.
 func (p *proxy) pass(to io.Writer, from io.Reader, client net.Conn, asked bool) {
-	end := []byte("\r\n\r\n")
 	chunk, rest := make([]byte, 64<<10), []byte("\r\n")
 	for {
 		n, err := from.Read(chunk)
 		if n > 0 {
 			m := &passed{at: time.Now(), asked: asked, client: client}
+			p.counted(n, asked)
+			rest = append(rest, chunk[:n]...)
+			if asked {
+				rest = p.showAll(m, rest)
+			}
 			if _, err := to.Write(chunk[:n]); err != nil {
 				return
 			}
-			p.counted(n, asked)
-			rest = append(rest, chunk[:n]...)
-			begin := 0
-			for {
-				i := bytes.Index(rest[begin:], end)
-				if i < 0 {
-					break
-				}
-				m.text = rest[begin : begin+i]
-				if banner := bytes.Index(m.text, []byte("\r\nAsterisk Call Manager/")); banner == 0 {
-					m.text = m.text[bytes.IndexByte(m.text[2:], '\r')+2:]
-				}
-				p.show(m)
-				begin += i + len(end) - len("\r\n") // the next begins with the end of a line too
+			if !asked {
+				rest = p.showAll(m, rest)
 			}
-			rest = rest[:copy(rest, rest[begin:])]
 		}
 		if err != nil {
 			return
 		}
+	}
+}
+
+// showAll shows all whole messages of a text, and returns what is left.
+func (p *proxy) showAll(m *passed, text []byte) (rest []byte) {
+	const end = "\r\n\r\n"
+	begin := 0
+	for {
+		i := bytes.Index(text[begin:], []byte(end))
+		if i < 0 {
+			return text[:copy(text, text[begin:])]
+		}
+		m.text = text[begin : begin+i]
+		if bytes.HasPrefix(m.text, []byte("\r\nAsterisk Call Manager/")) { // no end of a message comes after it
+			m.text = m.text[bytes.IndexByte(m.text[2:], '\r')+2:]
+		}
+		p.show(m)
+		begin += i + len(end) - len("\r\n") // the next begins with the end of a line too
 	}
 }
 

@@ -49,8 +49,8 @@ func newRig(t *testing.T, n int, queues ...string) *rig {
 			r.note(fmt.Sprintf("listening %s to %s", l.Listener, l.Target))
 		},
 	})
-	r.Use(ns, configs, 0)
 	r.Lead()
+	r.Use(ns, configs, 0)
 	eventually(t, "every server is connected", func() bool {
 		return !slices.ContainsFunc(r.Servers(ns), func(s live.ServerStatus) bool { return s.State != v1alpha1.ConnectionConnected })
 	})
