@@ -10,9 +10,6 @@ SHELL := /bin/bash
 PKG  ?= ./...
 ARGS ?=
 
-# What `make test-pbx` tests.
-PBX_PACKAGES := ./hack/asterisk/... ./internal/telephony/asterisk/...
-
 # No tag and no commit is a tarball or a new clone, not an error.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
@@ -61,12 +58,11 @@ test-race: ## The same with the race detector (needs a C compiler)
 .PHONY: test-pbx
 test-pbx: ## The rows on real Asterisk servers with real SIP phones (root on Linux; debootstrap, sipp; PKG=, ARGS=)
 	@$(check-postgres); $(check-pbx); $(ASSETS); \
-	go test -buildvcs=false -count=1 -timeout 60m -tags pbx \
-	  $(if $(filter ./...,$(PKG)),$(PBX_PACKAGES),$(PKG)) $(ARGS)
+	$(if $(filter ./...,$(PKG)),exec hack/asterisk/test.sh,go test -buildvcs=false -count=1 -timeout 40m -tags pbx $(PKG) $(ARGS))
 
 .PHONY: pbx
 pbx: ## Start an Asterisk for trying things out, on a database that Roster made (root on Linux; ARGS=)
-	@exec go run ./hack/asterisk/cmd/pbx up $(ARGS)
+	@exec go run ./hack/asterisk/cmd/pbx $(ARGS)
 
 .PHONY: bench
 bench: ## Measure against the real control plane (ARGS=)

@@ -243,16 +243,21 @@ var _ = Describe("A person's own pause", func() {
 			Eventually(func() []string { return row("support") }).Should(Equal([]string{"1|2"}))
 			stays(2)
 
-			By("another queue, where nobody paused her")
-			s.create(line("sales", "601", "alice"))
-			Eventually(in("sales")).Should(Equal("penalty 0, paused 0"))
-			stays(2)
-
-			By("another group")
-			s.edit(south, func() { south.Spec.Members = []v1alpha1.Member{{Name: "alice"}} })
+			By("another group: out of the one, and of her only queue, then into the other")
 			s.edit(north, func() { north.Spec.Members = nil })
+			Eventually(func() []string { return row("support") }).Should(BeEmpty())
+			s.edit(south, func() { south.Spec.Members = []v1alpha1.Member{{Name: "alice"}} })
 			Eventually(func() v1alpha1.ObjectName { return s.agent("alice").Status.Group }).Should(BeEquivalentTo("south"))
 			Eventually(func() []string { return row("support") }).Should(Equal([]string{"1|0"}))
+			reason = kind.read("Lunch") // a new member's comes from the database
+			Eventually(in("support")).Should(Equal("penalty 0, paused 1" + reason))
+			stays(0)
+
+			By("another queue: whoever is at lunch everywhere is at lunch there too, and may come back to that one alone")
+			s.create(line("sales", "601", "alice"))
+			Eventually(in("sales")).Should(Equal("penalty 0, paused 1" + kind.read("Lunch")))
+			Expect(button.pause("sales", "alice", false, "")).To(Succeed())
+			Eventually(in("sales")).Should(Equal("penalty 0, paused 0"))
 			stays(0)
 
 			By("the database being compared: a penalty changed by hand is repaired, the pause is not")
