@@ -57,6 +57,8 @@ type agentScope struct {
 	missing string
 	// verdict of all phases, and what is asked of the queue.
 	verdict verdict
+	// edited says that rows of a person whom the telephone system knew were written.
+	edited bool
 	// committed says that the telephone system holds the desired state.
 	committed bool
 	result    ctrl.Result
@@ -88,7 +90,18 @@ func (r *agentReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 			return ctrl.Result{}, err
 		}
 	}
+	if s.reportsLater() {
+		s.feed.enqueue(kindAgent, agent.Namespace, priorityReport, 0, agent.Name)
+		return ctrl.Result{}, nil
+	}
 	return s.report(ctx)
+}
+
+// reportsLater says whether the person's status may wait: their rows are written, and a crowd waits for theirs. What
+// turns a person's standing is told at once.
+func (s *agentScope) reportsLater() bool {
+	return s.edited && s.committed && s.verdict.ready() && s.recorded.Phase == s.effective.Phase &&
+		s.feed.waiting(kindAgent) > s.options.AgentConcurrency
 }
 
 // scope gathers what a decision rests on, or is nil where that is not there yet.

@@ -57,6 +57,7 @@ func (s *agentScope) commit(ctx context.Context) (online bool, err error) {
 		}
 		return false, nil
 	}
+	s.edited = s.registered && result.Changed
 	s.record, s.registered, s.committed = result.Record, true, true
 	s.presses.recorded(s.agent.Namespace, s.agent.Name, s.desired.OwnPauses)
 	s.fleet.Refresh(s.agent.Namespace, s.agent.Name, result.Queues...)

@@ -41,6 +41,8 @@ const (
 	priorityAccess = 100
 	priorityEdit   = 10
 	priorityNormal = 0
+	// priorityReport is for a status whose rows are written, while others wait for theirs.
+	priorityReport = -1
 	priorityLow    = -100
 )
 
@@ -196,6 +198,17 @@ func (f *Feed) enqueue(k kind, namespace string, priority int, after time.Durati
 		requests[i].NamespacedName = types.NamespacedName{Namespace: namespace, Name: name}
 	}
 	queue.AddWithOpts(priorityqueue.AddOpts{Priority: &priority, After: after}, requests...)
+}
+
+// waiting is how much work a controller has not begun.
+func (f *Feed) waiting(k kind) int {
+	f.mu.Lock()
+	queue := f.queues[k]
+	f.mu.Unlock()
+	if queue == nil {
+		return 0
+	}
+	return queue.Len()
 }
 
 // touch gives everything that a change touched to its controller.

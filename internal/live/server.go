@@ -18,10 +18,14 @@ const (
 	// spacing is the least time between two refreshes of one queue on one server while a crowd of people comes and
 	// goes: each refresh takes along who came meanwhile. Who comes alone does not wait.
 	spacing = 250 * time.Millisecond
-	// lookDelay is how long after a crowd's refresh the queue's members are looked at.
-	lookDelay = time.Second
-	// batchQueues is how many queues are asked for at once.
+	// lookDelay is how long after the last of a crowd the queue's members are looked at, and lookLatest how long after
+	// the first.
+	lookDelay  = time.Second
+	lookLatest = 5 * time.Second
+	// batchQueues is how many queues are asked for at once, and batchLooks how many are looked at: what changed is not
+	// to wait long behind them.
 	batchQueues = 64
+	batchLooks  = 8
 	// slicesPerCycle is in how many intervals each queue is looked at once.
 	slicesPerCycle = 60
 	// answerTimeout bounds a batch.
@@ -52,9 +56,9 @@ type server struct {
 type touch struct {
 	// agent is the one member that changed; empty with several.
 	agent string
-	// look asks for what the server holds of all members afterwards, not before a moment.
-	look   bool
-	lookAt time.Time
+	// look asks for what the server holds of all members afterwards, not before a moment, nor long after another.
+	look               bool
+	lookAt, lookLatest time.Time
 	// refresh makes the server take over all of them now.
 	refresh bool
 	// crowd says that several people came at once.
@@ -227,8 +231,12 @@ func (s *server) touch(agent string, queues []string) {
 				s.pending[q] = t
 			}
 			t.agent, t.refresh, t.crowd = "", true, true
+			now := time.Now()
 			if !t.look {
-				t.look, t.lookAt = true, time.Now().Add(lookDelay)
+				t.look, t.lookAt, t.lookLatest = true, now, now.Add(lookLatest)
+			}
+			if at := now.Add(lookDelay); at.Before(t.lookLatest) {
+				t.lookAt = at
 			}
 		}
 	}
@@ -309,15 +317,13 @@ func (s *server) due(now time.Time) (queries []telephony.Query, refresh []string
 			delete(s.refreshed, q)
 		}
 	}
+	var looks []string
 	for q, t := range s.pending {
 		if len(queries)+len(refresh) >= batchQueues {
 			return queries, refresh, 0
 		}
 		rest := spacing - now.Sub(s.refreshed[q])
 		switch {
-		case t.look && !now.Before(t.lookAt):
-			queries = append(queries, telephony.Query{Queue: q})
-			delete(s.pending, q)
 		case t.refresh && t.crowd && rest > 0:
 			wait = min(wait, rest)
 		case t.refresh:
@@ -325,17 +331,27 @@ func (s *server) due(now time.Time) (queries []telephony.Query, refresh []string
 			if t.crowd {
 				s.refreshed[q] = now
 			}
-			if t.refresh = false; !t.look {
-				delete(s.pending, q)
-			}
+			t.refresh = false
 		case t.agent != "":
 			queries = append(queries, telephony.Query{Queue: q, Agent: t.agent})
-			if t.agent = ""; !t.look {
-				delete(s.pending, q)
-			}
+			t.agent = ""
+		case t.look && !now.Before(t.lookAt):
+			looks = append(looks, q)
+			continue
 		default:
 			wait = min(wait, t.lookAt.Sub(now))
+			continue
 		}
+		if !t.look && !t.refresh {
+			delete(s.pending, q)
+		}
+	}
+	if len(queries)+len(refresh) > 0 {
+		return queries, refresh, 0 // what changed goes before what is only looked at
+	}
+	for _, q := range looks[:min(len(looks), batchLooks)] {
+		queries = append(queries, telephony.Query{Queue: q})
+		delete(s.pending, q)
 	}
 	return queries, refresh, wait
 }
