@@ -66,6 +66,7 @@ var _ = Describe("ContactCenter", func() {
 			}},
 			"management": "Manage", "adoption": "Refuse", "onReactivation": "Readd",
 			"callsOnDeactivation": "Drain", "drainSeconds": int64(3600), "separateOperators": "Disabled",
+			"driftIntervalSeconds": int64(60),
 		}))
 	})
 

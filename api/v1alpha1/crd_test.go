@@ -191,7 +191,8 @@ var _ = Describe("The CRDs", func() {
 		create("Team", "billing", teamExample, map[string]any{"members": int64(7)})
 		create("Queue", "support", queueExample, map[string]any{})
 		create("ContactCenter", "default", contactCenterExample, map[string]any{
-			"database": map[string]any{"type": "PostgreSQL", "state": "Connected"},
+			"database":       map[string]any{"type": "PostgreSQL", "state": "Connected"},
+			"managerSummary": "2/3",
 			"counts": map[string]any{
 				"agents": int64(30), "active": int64(27), "onLeave": int64(1), "pending": int64(1), "deactivated": int64(1),
 				"teams": int64(5), "groups": int64(4), "queues": int64(8),
@@ -224,8 +225,8 @@ team.staff.roster.dev/billing 7 True AGO
 NAME TYPE CHANNELS EXTENSION STAFFED READY AGE
 queue.staff.roster.dev/support Queue ["Voice","Chat"] 600 False True AGO
 
-NAME DATABASE STATE MANAGEMENT AGENTS ACTIVE READY AGE
-contactcenter.staff.roster.dev/default PostgreSQL Connected Manage 30 27 True AGO
+NAME DATABASE STATE SERVERS MANAGEMENT AGENTS ACTIVE READY AGE
+contactcenter.staff.roster.dev/default PostgreSQL Connected 2/3 Manage 30 27 True AGO
 
 NAME PHASE CASE CLIENT RESPONSIBLE VIA READY AGE
 caseassignment.staff.roster.dev/case-7 Assigned CASE-7 Ada Byron alice-martin Declared True AGO
