@@ -263,6 +263,9 @@ var _ = Describe("A converged centre", func() {
 		for _, name := range []string{"alice", "bob", "gone", "away"} {
 			Eventually(w.ready(name)).Should(Equal(isReady))
 		}
+		// Counts that change all the time are written at growing distances.
+		Eventually(func() *v1alpha1.CenterCounts { return w.center().Status.Counts }, 30*time.Second).Should(HaveValue(Equal(
+			v1alpha1.CenterCounts{Agents: 4, Active: 2, OnLeave: 1, Deactivated: 1, Teams: 1, Groups: 2, Queues: 1})))
 		w.quiet()
 		w.stopOperator()
 		w.calls.reset()
