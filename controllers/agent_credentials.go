@@ -81,14 +81,11 @@ func (s *agentScope) ensureCredentials(ctx context.Context) error {
 			return nil
 		}
 	}
-	if out { // whose Secrets may be gone, which is nobody's problem
-		v := s.verdict
-		err := s.readCredentials(ctx)
-		s.verdict, s.credentials.problem = v, verdict{}
-		s.keepPIN()
-		return err
-	}
+	before := s.verdict
 	err := s.readCredentials(ctx)
+	if out { // whose Secrets may be gone, which is nobody's problem
+		s.verdict, s.credentials.problem = before, verdict{}
+	}
 	s.keepPIN()
 	return err
 }

@@ -351,7 +351,7 @@ func (s *agentScope) tellRepair(before *telephony.AgentRecord, result *telephony
 	s.operator.drift.repaired(s.agent.Namespace, 1)
 	s.warning(s.agent, reasonDrift, "Repair "+enumerate("", result.Written),
 		"changed on the telephone system by somebody else, and made as declared again: "+enumerate("", result.Written))
-	s.feed.enqueue(kindCenter, s.agent.Namespace, priorityLow, countDelay, centerName)
+	s.feed.recount(s.agent.Namespace)
 }
 
 // tellPhase tells the event of a changed phase.

@@ -20,6 +20,9 @@ func (s *agentScope) apply(ctx context.Context) error {
 		return nil
 	}
 	out := s.effective.Phase == v1alpha1.PhaseDeactivated
+	if !out {
+		s.leaving.set(s.agent.Namespace, s.agent.Name, false) // whoever came back before they were gone
+	}
 	settled := !out || !s.desired.OfflineAt.IsZero() && s.offlineKnown()
 	if s.registered && s.record.Fingerprint == s.desired.Fingerprint() && !s.suspect && len(s.orders) == 0 &&
 		len(s.desired.OwnPauses) == 0 && settled {

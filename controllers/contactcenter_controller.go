@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -31,7 +30,6 @@ type centerReconciler struct {
 	*operator
 	*pace
 	bindings bindings
-	dsns     dsnCache
 
 	mu        sync.Mutex
 	firstSeen map[string]time.Time
@@ -40,7 +38,7 @@ type centerReconciler struct {
 func newCenterReconciler(op *operator) *centerReconciler {
 	return &centerReconciler{
 		operator: op, pace: newPace(), firstSeen: map[string]time.Time{},
-		bindings: bindings{known: map[string]*binding{}}, dsns: dsnCache{byNS: map[string]dsn{}},
+		bindings: bindings{known: map[string]*binding{}},
 	}
 }
 
@@ -289,7 +287,7 @@ func (s *centerScope) target(ctx context.Context) (center.Target, verdict, error
 			t.Path = filepath.Join(s.options.DataDir, filepath.FromSlash(database.Path))
 		} else {
 			t.Path = ""
-			dsn, v, err := s.dsns.read(ctx, s.operator, s.namespace, *database.DSNSecretRef)
+			dsn, v, err := s.dsn(ctx, *database.DSNSecretRef)
 			if err != nil || !v.ready() {
 				return t, v, err
 			}
@@ -422,46 +420,19 @@ func (s *centerScope) tellConnection() {
 	}
 }
 
-// dsn is a connection string with the version of the Secret that it came from.
-type dsn struct {
-	ref     v1alpha1.SecretKeyReference
-	version string
-	value   string
-}
-
-// dsnCache keeps the connection strings, so that a Secret is read only when its version changed.
-type dsnCache struct {
-	mu   sync.Mutex
-	byNS map[string]dsn
-}
-
-func (c *dsnCache) read(ctx context.Context, op *operator, namespace string, ref v1alpha1.SecretKeyReference) (string, verdict, error) {
-	missing := stalled(reasonMissingReference, fmt.Sprintf("Secret %s, which holds the database's connection string, does not exist: create it", ref.Name))
-	key := types.NamespacedName{Namespace: namespace, Name: ref.Name}
-	m := secretMetadata()
-	if err := op.Get(ctx, key, m); apierrors.IsNotFound(err) {
-		return "", missing, nil
-	} else if err != nil {
+// dsn is the connection string that a Secret holds, or why there is none.
+func (s *centerScope) dsn(ctx context.Context, ref v1alpha1.SecretKeyReference) (string, verdict, error) {
+	secret, err := s.secrets.get(ctx, s.operator, s.namespace, ref.Name)
+	if err != nil {
 		return "", verdict{}, err
 	}
-	c.mu.Lock()
-	cached := c.byNS[namespace]
-	c.mu.Unlock()
-	if cached.ref == ref && cached.version == m.ResourceVersion {
-		return cached.value, verdict{}, nil
-	}
-	secret := &corev1.Secret{}
-	if err := op.live.Get(ctx, key, secret); apierrors.IsNotFound(err) {
-		return "", missing, nil
-	} else if err != nil {
-		return "", verdict{}, err
+	if secret == nil {
+		return "", stalled(reasonMissingReference, fmt.Sprintf(
+			"Secret %s, which holds the database's connection string, does not exist: create it", ref.Name)), nil
 	}
 	value := string(secret.Data[ref.Key])
 	if value == "" {
 		return "", stalled(reasonBadSecret, fmt.Sprintf("Secret %s has no value under key %s: add the connection string", ref.Name, ref.Key)), nil
 	}
-	c.mu.Lock()
-	c.byNS[namespace] = dsn{ref, secret.ResourceVersion, value}
-	c.mu.Unlock()
 	return value, verdict{}, nil
 }

@@ -92,5 +92,5 @@ func (op *operator) drifted(namespace string, drift *telephony.Drift) {
 	op.drift.found(namespace, c.Suspect(drift.Agents, queues))
 	op.feed.enqueue(kindQueue, namespace, priorityNormal, 0, queues...)
 	op.feed.enqueue(kindAgent, namespace, priorityNormal, 0, drift.Agents...)
-	op.feed.enqueue(kindCenter, namespace, priorityLow, countDelay, centerName)
+	op.feed.recount(namespace)
 }

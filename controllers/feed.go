@@ -200,6 +200,11 @@ func (f *Feed) enqueue(k kind, namespace string, priority int, after time.Durati
 	queue.AddWithOpts(priorityqueue.AddOpts{Priority: &priority, After: after}, requests...)
 }
 
+// recount has a namespace's ContactCenter count again, a while after the first of many changes.
+func (f *Feed) recount(namespace string) {
+	f.enqueue(kindCenter, namespace, priorityLow, countDelay, centerName)
+}
+
 // waiting is how much work a controller has not begun.
 func (f *Feed) waiting(k kind) int {
 	f.mu.Lock()
@@ -308,7 +313,7 @@ func (f *Feed) setAgent(agent *v1alpha1.Agent, priority int, news bool) {
 		f.forget(kindAgent, agent.Namespace, agent.Name)
 		f.enqueue(kindAgent, agent.Namespace, priority, 0, agent.Name)
 	}
-	f.enqueue(kindCenter, agent.Namespace, priorityLow, countDelay, centerName)
+	f.recount(agent.Namespace)
 }
 
 // weigh says how urgent a change of a person is, and whether it is news at all: the finalizer and the status that
@@ -351,7 +356,7 @@ func listHandler(f *Feed, k kind) toolscache.ResourceEventHandler {
 			touched = d.SetTeam(view)
 		}
 		f.touch(namespace, touched, priorityOf(initial, priorityNormal))
-		f.enqueue(kindCenter, namespace, priorityLow, countDelay, centerName)
+		f.recount(namespace)
 	}
 	return toolscache.ResourceEventHandlerDetailedFuncs{
 		AddFunc: set,
@@ -421,7 +426,7 @@ func (f *Feed) queueHandler() toolscache.ResourceEventHandler {
 		}
 		f.enqueue(kindQueue, queue.Namespace, max(priority, priorityNormal)+1, 0, queue.Name)
 		f.touch(queue.Namespace, touched, priority)
-		f.enqueue(kindCenter, queue.Namespace, priorityLow, countDelay, centerName)
+		f.recount(queue.Namespace)
 	}
 	return toolscache.ResourceEventHandlerDetailedFuncs{
 		AddFunc: func(obj any, initial bool) {
@@ -514,7 +519,7 @@ func (f *Feed) remove(k kind, namespace, name string) {
 		touched = d.RemoveQueue(name)
 	}
 	f.touch(namespace, touched, priorityNormal)
-	f.enqueue(kindCenter, namespace, priorityLow, countDelay, centerName)
+	f.recount(namespace)
 }
 
 func (f *Feed) removeWhenGone(k kind, namespace, name string) {

@@ -106,7 +106,7 @@ func (op *operator) stray(namespace string, m live.Member) {
 		op.fleet.RemoveMember(namespace, m.Server, m.Queue, m.Interface)
 		op.drift.found(namespace, 1)
 		op.drift.repaired(namespace, 1)
-		op.feed.enqueue(kindCenter, namespace, priorityLow, countDelay, centerName)
+		op.feed.recount(namespace)
 		op.warning(queue, reasonDrift, "Repair "+m.Interface+" on "+m.Server, fmt.Sprintf(
 			"%s was added on server %s by hand, and is taken out again: list the person in the queue, or set membership: Additive",
 			m.Interface, m.Server))

@@ -24,7 +24,7 @@ import (
 )
 
 // centerName is the name of a namespace's one ContactCenter.
-const centerName = "default"
+const centerName = v1alpha1.ContactCenterName
 
 // Options are the operator's settings.
 type Options struct {
@@ -63,6 +63,7 @@ type operator struct {
 	centers  *center.Centers
 	fleet    *live.Fleet
 	sites    *sites
+	secrets  *secretCache
 	recorder events.EventRecorder
 	// announced is what events have told.
 	announced *announcements
@@ -80,7 +81,7 @@ func Setup(mgr manager.Manager, options Options) error {
 	}
 	op := &operator{
 		Client: mgr.GetClient(), live: mgr.GetAPIReader(), feed: NewFeed(mgr.GetCache(), mgr.GetAPIReader()),
-		sites: newSites(), recorder: mgr.GetEventRecorder("roster"), options: options,
+		sites: newSites(), secrets: newSecretCache(), recorder: mgr.GetEventRecorder("roster"), options: options,
 		announced: &announcements{held: map[heldKey]struct{}{}},
 		fleet:     options.Fleet, leaving: newLeaving(), presses: newPresses(), drift: newDriftCounts(),
 	}

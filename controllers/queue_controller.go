@@ -125,7 +125,7 @@ func (s *queueScope) apply(ctx context.Context) error {
 		s.drift.repaired(s.queue.Namespace, 1)
 		s.warning(s.queue, reasonDrift, "Repair",
 			"the queue, its extension or its members were changed on the telephone system by somebody else, and made as declared again")
-		s.feed.enqueue(kindCenter, s.queue.Namespace, priorityLow, countDelay, centerName)
+		s.feed.recount(s.queue.Namespace)
 	}
 	return nil
 }

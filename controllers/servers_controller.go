@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -29,16 +28,11 @@ const usernameKey = "username"
 
 // serversReconciler has the fleet watch the servers that a ContactCenter names. It runs on every replica, because
 // each serves the live state.
-type serversReconciler struct {
-	*operator
-	mu sync.Mutex
-	// secrets that were read, so that one is read again only when its version changed.
-	secrets map[types.NamespacedName]*corev1.Secret
-}
+type serversReconciler struct{ *operator }
 
 func (op *operator) addServersController(mgr manager.Manager) error {
 	onEveryReplica := false
-	r := &serversReconciler{operator: op, secrets: map[types.NamespacedName]*corev1.Secret{}}
+	r := &serversReconciler{op}
 	err := ctrl.NewControllerManagedBy(mgr).Named("servers").
 		For(&v1alpha1.ContactCenter{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.users),
@@ -160,32 +154,11 @@ func (r *serversReconciler) config(ctx context.Context, namespace string, m *v1a
 	return c, nil
 }
 
-// secret reads a Secret whose version is not the one that was read before. What cannot be read is a problem.
+// secret is a Secret, or the problem that there is none.
 func (r *serversReconciler) secret(ctx context.Context, namespace, name string) (secret *corev1.Secret, problem string, err error) {
-	key := types.NamespacedName{Namespace: namespace, Name: name}
-	missing := fmt.Sprintf("Secret %s does not exist: create it", name)
-	m := secretMetadata()
-	if err := r.Get(ctx, key, m); err != nil {
-		if apierrors.IsNotFound(err) {
-			return nil, missing, nil
-		}
-		return nil, "", err
+	secret, err = r.secrets.get(ctx, r.operator, namespace, name)
+	if err == nil && secret == nil {
+		problem = fmt.Sprintf("Secret %s does not exist: create it", name)
 	}
-	r.mu.Lock()
-	known := r.secrets[key]
-	r.mu.Unlock()
-	if known != nil && known.ResourceVersion == m.ResourceVersion {
-		return known, "", nil
-	}
-	secret = &corev1.Secret{}
-	if err := r.live.Get(ctx, key, secret); err != nil {
-		if apierrors.IsNotFound(err) {
-			return nil, missing, nil
-		}
-		return nil, "", err
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.secrets[key] = secret
-	return secret, "", nil
+	return secret, problem, err
 }

@@ -39,6 +39,7 @@ import (
 	"roster.dev/roster/internal/telephony/asterisk"
 	"roster.dev/roster/internal/telephony/fake"
 	"roster.dev/roster/internal/telephony/postgrestest"
+	"roster.dev/roster/internal/telephony/sqltest"
 
 	_ "modernc.org/sqlite"
 )
@@ -245,32 +246,7 @@ func (w *world) rows(query string, args ...any) []string {
 		return nil
 	}
 	defer func() { _ = db.Close() }()
-	rows, err := db.Query(query, args...)
-	if err != nil {
-		return []string{"error: " + err.Error()}
-	}
-	defer func() { _ = rows.Close() }()
-	columns, _ := rows.Columns()
-	result := []string{}
-	for rows.Next() {
-		values := make([]sql.NullString, len(columns))
-		pointers := make([]any, len(columns))
-		for i := range values {
-			pointers[i] = &values[i]
-		}
-		if err := rows.Scan(pointers...); err != nil {
-			return []string{"error: " + err.Error()}
-		}
-		line := ""
-		for i, v := range values {
-			if i > 0 {
-				line += "|"
-			}
-			line += v.String
-		}
-		result = append(result, line)
-	}
-	return result
+	return sqltest.Rows(db, query, args...)
 }
 
 // exec changes the database as somebody else would.

@@ -27,6 +27,8 @@ const (
 	// AnnotationReconcileAt on an Agent is an order to look at the person once more.
 	AnnotationReconcileAt = "staff.roster.dev/reconcile-at"
 
+	// ContactCenterName is the name of a namespace's one ContactCenter.
+	ContactCenterName = "default"
 	// LabelAgent on a Secret names the Agent that Roster made it for.
 	LabelAgent = "staff.roster.dev/agent"
 )

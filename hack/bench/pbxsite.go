@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"roster.dev/roster/hack/asterisk/phone"
 	"roster.dev/roster/internal/telephony/asterisk"
 	"roster.dev/roster/internal/telephony/asterisk/ami"
+	"roster.dev/roster/internal/telephony/postgrestest"
 )
 
 // pbxSupported says why no telephone system can be measured on this machine, nil where one can.
@@ -36,7 +38,7 @@ const queuesEach = 5
 // pbxSite is a centre with a server at its side, to which manager and bare client each go by a proxy.
 type pbxSite struct {
 	*site
-	postgres *postgres
+	postgres *postgrestest.Cluster
 	db       *sql.DB
 	// numbered says that parameters of statements have numbers.
 	numbered bool
@@ -96,19 +98,18 @@ func (l *lab) openPBX(ctx context.Context, report *report) (_ *pbxSite, _ contex
 func (s *pbxSite) openDatabase(ctx context.Context) (name string, spec v1alpha1.Database, err error) {
 	config := asterisk.Config{Center: namespace}
 	var driver, source string
-	if programs := postgresPrograms(); programs != "" && !s.lab.sqlite {
-		if s.postgres, err = s.lab.startPostgres(ctx, programs); err != nil {
+	if !s.lab.sqlite {
+		if err := s.startPostgres(); err != nil {
 			return "", spec, err
 		}
-		config.Type, config.DSN = asterisk.TypePostgreSQL, s.postgres.dsn
+	}
+	if s.postgres != nil {
+		config.Type, config.DSN = asterisk.TypePostgreSQL, s.dsn()
 		driver, source, s.numbered = "pgx", config.DSN, true
 		spec = v1alpha1.Database{
 			Type: v1alpha1.DatabasePostgreSQL, DSNSecretRef: &v1alpha1.SecretKeyReference{Name: "pbx-db", Key: "dsn"},
 		}
 	} else {
-		if !s.lab.sqlite {
-			s.lab.say("PostgreSQL is not found: the database is SQLite")
-		}
 		config.Type, config.Path = asterisk.TypeSQLite, filepath.Join(s.dataDir, database)
 		driver, source = "sqlite", "file:"+config.Path+"?_txlock=immediate&_pragma=busy_timeout(10000)"
 		spec = v1alpha1.Database{Type: v1alpha1.DatabaseSQLite, Path: database}
@@ -136,11 +137,27 @@ func (s *pbxSite) openDatabase(ctx context.Context) (name string, spec v1alpha1.
 	return name, spec, nil
 }
 
+// startPostgres starts PostgreSQL with its own settings, so that it syncs every commit. Without it SQLite has to do.
+func (s *pbxSite) startPostgres() (err error) {
+	if err := os.Chmod(s.lab.dir, 0o711); err != nil { // it runs as somebody else, who passes through
+		return err
+	}
+	s.postgres, err = postgrestest.Run()
+	if errors.Is(err, postgrestest.ErrNoBinaries) {
+		s.lab.say("PostgreSQL is not found: the database is SQLite")
+		return nil
+	}
+	return err
+}
+
+// dsn is PostgreSQL's connection string.
+func (s *pbxSite) dsn() string { return s.postgres.DSN("postgres") }
+
 // startAsterisk starts the server and the ways to it.
 func (s *pbxSite) startAsterisk(ctx context.Context) (err error) {
 	options := pbxlab.Options{Version: "22", Centers: []string{namespace}}
 	if s.postgres != nil {
-		options.PostgreSQL = s.postgres.dsn
+		options.PostgreSQL = s.dsn()
 	} else {
 		options.SQLite = filepath.Join(s.dataDir, database)
 	}
@@ -178,7 +195,7 @@ func (s *pbxSite) createCentre(ctx context.Context, database v1alpha1.Database) 
 	}
 	if s.postgres != nil {
 		objects = append(objects, &corev1.Secret{
-			ObjectMeta: meta("pbx-db", nil), StringData: map[string]string{"dsn": s.postgres.dsn},
+			ObjectMeta: meta("pbx-db", nil), StringData: map[string]string{"dsn": s.dsn()},
 		})
 	}
 	return createAll(ctx, s.plane.client, len(objects), objects)
@@ -221,7 +238,7 @@ func (s *pbxSite) close() error {
 		_ = s.db.Close()
 	}
 	if s.postgres != nil {
-		s.postgres.stop()
+		s.postgres.Close()
 	}
 	return err
 }

@@ -25,8 +25,6 @@ import (
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;update
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-const centerName = "default"
-
 // passwordChange is the body of a change of password. It is never logged.
 type passwordChange struct {
 	Current string `json:"current"`
@@ -151,9 +149,7 @@ func (s *Server) person(ctx context.Context, key types.NamespacedName) (*v1alpha
 	} else if err != nil {
 		return nil, nil, s.failed(err, "reading the Agent")
 	}
-	phase := agent.Status.Phase
-	if agent.Spec.State == v1alpha1.StateDeactivated || !agent.DeletionTimestamp.IsZero() ||
-		phase == v1alpha1.PhaseDeactivating || phase == v1alpha1.PhaseDeactivated {
+	if agent.Spec.State == v1alpha1.StateDeactivated || !agent.DeletionTimestamp.IsZero() || roster.Out(agent.Status.Phase) {
 		return nil, nil, conflict(key.Name + " is deactivated: the password stays as it is until they are back")
 	}
 	if e := agent.Spec.Endpoint; e != nil && e.PasswordSecretRef != nil {
@@ -161,7 +157,7 @@ func (s *Server) person(ctx context.Context, key types.NamespacedName) (*v1alpha
 			"change it there, in Git where that keeps it", e.PasswordSecretRef.Name, key.Name))
 	}
 	center := &v1alpha1.ContactCenter{}
-	err := s.options.Client.Get(ctx, types.NamespacedName{Namespace: key.Namespace, Name: centerName}, center)
+	err := s.options.Client.Get(ctx, types.NamespacedName{Namespace: key.Namespace, Name: v1alpha1.ContactCenterName}, center)
 	if err != nil && !apierrors.IsNotFound(err) {
 		return nil, nil, s.failed(err, "reading the ContactCenter")
 	}

@@ -199,9 +199,7 @@ func (f *Fleet) Listening(namespace string) []Listening { return f.of(namespace)
 // Refresh has a centre's servers take over what the database holds of queues, soon and without waiting for them.
 // agent is the one member that changed; empty where the queue itself did.
 func (f *Fleet) Refresh(namespace, agent string, queues ...string) {
-	for _, s := range f.of(namespace).all {
-		s.touch(agent, queues)
-	}
+	f.RefreshOthers(namespace, "", agent, queues...)
 }
 
 // RefreshOthers does the same on every server but one, which knows.

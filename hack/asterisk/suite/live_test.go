@@ -410,6 +410,22 @@ const (
 	inChat    = "support/Chat/alice"
 )
 
+// showsCallOfSupport has one person call queue support and another take it, and returns when the caller hung up.
+func (f *follower) showsCallOfSupport(from, to *phone.Phone) (ended time.Time) {
+	GinkgoHelper()
+	call := dialing(from, "600")
+	in := comes(to)
+	f.shows(time.Now(), moment, both(ringing))
+	began := time.Now()
+	Expect(in.Answer()).To(Succeed())
+	f.shows(began, moment, map[string]string{inSupport: servingHere, inSales: busyElsewhere})
+	ended = time.Now()
+	Expect(call.HangUp(ctx())).To(Succeed())
+	f.shows(ended, moment, both(available))
+	return ended
+}
+
+// both is a state in either queue.
 func both(state string) map[string]string { return map[string]string{inSupport: state, inSales: state} }
 
 var _ = Describe("The live staff list", Label("C9"), func() {
@@ -446,20 +462,12 @@ var _ = Describe("The live staff list", Label("C9"), func() {
 			f.forget()
 
 			By("a call of one queue")
-			call := dialing(b, "600")
-			in := comes(a)
-			f.shows(time.Now(), moment, both(ringing))
-			began = time.Now()
-			Expect(in.Answer()).To(Succeed())
-			f.shows(began, moment, map[string]string{inSupport: servingHere, inSales: busyElsewhere})
-			began = time.Now()
-			Expect(call.HangUp(ctx())).To(Succeed())
-			f.shows(began, moment, both(available))
+			began = f.showsCallOfSupport(b, a)
 			Expect(f.row(inSales).Since).To(BeTemporally(">=", began.Truncate(time.Second)))
 
 			By("a call of another queue")
-			call = dialing(b, "601")
-			in = comes(a)
+			call := dialing(b, "601")
+			in := comes(a)
 			f.shows(time.Now(), moment, both(ringing))
 			began = time.Now()
 			Expect(in.Answer()).To(Succeed())
@@ -674,15 +682,7 @@ var _ = Describe("The live staff list", Label("C9"), func() {
 		f.shows(began, firstMoment, both(available))
 
 		By("a call at the second server")
-		call := dialing(b, "600")
-		in := comes(a)
-		f.shows(time.Now(), moment, both(ringing))
-		began = time.Now()
-		Expect(in.Answer()).To(Succeed())
-		f.shows(began, moment, map[string]string{inSupport: servingHere, inSales: busyElsewhere})
-		began = time.Now()
-		Expect(call.HangUp(ctx())).To(Succeed())
-		f.shows(began, moment, both(available))
+		began = f.showsCallOfSupport(b, a)
 
 		By("a pause at the first")
 		began = time.Now()

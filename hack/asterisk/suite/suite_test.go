@@ -33,6 +33,7 @@ import (
 	"roster.dev/roster/hack/asterisk/lab"
 	"roster.dev/roster/hack/asterisk/phone"
 	"roster.dev/roster/internal/telephony/postgrestest"
+	"roster.dev/roster/internal/telephony/sqltest"
 
 	_ "github.com/jackc/pgx/v5/stdlib"
 	_ "modernc.org/sqlite"
@@ -478,29 +479,7 @@ func (s *site) exec(query string) {
 func (s *site) rows(query string) []string {
 	db := s.database()
 	defer func() { _ = db.Close() }()
-	rows, err := db.Query(query)
-	if err != nil {
-		return []string{"error: " + err.Error()}
-	}
-	defer func() { _ = rows.Close() }()
-	columns, _ := rows.Columns()
-	list := []string{}
-	for rows.Next() {
-		values := make([]sql.NullString, len(columns))
-		pointers := make([]any, len(columns))
-		for i := range values {
-			pointers[i] = &values[i]
-		}
-		if err := rows.Scan(pointers...); err != nil {
-			return []string{"error: " + err.Error()}
-		}
-		texts := make([]string, len(values))
-		for i, v := range values {
-			texts[i] = v.String
-		}
-		list = append(list, strings.Join(texts, "|"))
-	}
-	return list
+	return sqltest.Rows(db, query)
 }
 
 // person is an Agent with an extension.

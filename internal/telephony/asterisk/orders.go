@@ -52,8 +52,8 @@ func (p *planner) order(a *telephony.Agent, o telephony.Order, reg []cell) error
 
 // pause pauses a person wherever they are not paused. It is their own pause from then on.
 func (p *planner) pause(agent, reason string) error {
-	for _, r := range p.members.owned(interfaceOf(agent)) {
-		if p.owns(r.key[0]) && !isPaused(r.now[memPaused].text) {
+	for _, r := range p.places(agent) {
+		if !isPaused(r.now[memPaused].text) {
 			if err := p.setPause(r, true, reason); err != nil {
 				return err
 			}
@@ -66,9 +66,9 @@ func (p *planner) pause(agent, reason string) error {
 func (p *planner) unpause(a *telephony.Agent, reg []cell) error {
 	reg[regAway] = null
 	own := split(reg[regOwnPauses].text)
-	for _, r := range p.members.owned(interfaceOf(a.Name)) {
+	for _, r := range p.places(a.Name) {
 		queue := r.key[0]
-		if !p.owns(queue) || !isPaused(r.now[memPaused].text) {
+		if !isPaused(r.now[memPaused].text) {
 			continue
 		}
 		kept := a.PauseReason != "" && p.added(a.Name, queue)

@@ -1,5 +1,5 @@
-// Package postgrestest starts a real PostgreSQL for tests: a private cluster, once per test binary, from the
-// binaries that the distribution installs.
+// Package postgrestest starts a real PostgreSQL for tests and benchmarks: a private cluster from the binaries that the
+// distribution installs; for tests one per test binary.
 package postgrestest
 
 import (
@@ -26,6 +26,7 @@ import (
 // Cluster is a running PostgreSQL of the test's own.
 type Cluster struct {
 	bin, folder, data string
+	settings          []string
 	port              int
 	credential        *syscall.Credential
 	server            *exec.Cmd
@@ -42,13 +43,14 @@ var (
 	}
 )
 
-var errNoBinaries = errors.New("no PostgreSQL binaries (initdb, postgres) in PATH or /usr/lib/postgresql/*/bin: install the package postgresql")
+// ErrNoBinaries says that PostgreSQL is not installed.
+var ErrNoBinaries = errors.New("no PostgreSQL binaries (initdb, postgres) in PATH or /usr/lib/postgresql/*/bin: install the package postgresql")
 
 // Main runs a package's tests and stops the cluster that they started. It is for TestMain.
 func Main(m *testing.M) {
 	code := m.Run()
 	if shared != nil {
-		shared.remove()
+		shared.Close()
 	}
 	os.Exit(code)
 }
@@ -57,8 +59,8 @@ func Main(m *testing.M) {
 // test is skipped, or fails where ROSTER_REQUIRE_ALL=1. The package's TestMain must be Main.
 func Start(t testing.TB) *Cluster {
 	t.Helper()
-	once.Do(func() { shared, startErr = start() })
-	if errors.Is(startErr, errNoBinaries) && os.Getenv("ROSTER_REQUIRE_ALL") != "1" {
+	once.Do(func() { shared, startErr = Run(fast...) })
+	if errors.Is(startErr, ErrNoBinaries) && os.Getenv("ROSTER_REQUIRE_ALL") != "1" {
 		t.Skipf("SKIPPED, NOT PROVEN ON POSTGRESQL: %v", startErr)
 	}
 	if startErr != nil {
@@ -71,11 +73,11 @@ func Start(t testing.TB) *Cluster {
 func Own(t testing.TB) *Cluster {
 	t.Helper()
 	Start(t)
-	c, err := start()
+	c, err := Run(fast...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(c.remove)
+	t.Cleanup(c.Close)
 	return c
 }
 
@@ -102,12 +104,17 @@ func (c *Cluster) DSN(database string) string {
 	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/%s?sslmode=disable", c.port, database)
 }
 
-func start() (*Cluster, error) {
+// fast are the settings of a database that may be lost.
+var fast = []string{"fsync=off", "full_page_writes=off", "max_connections=200"}
+
+// Run starts a cluster outside of a test, with settings of postgresql.conf besides PostgreSQL's own. Whoever runs it
+// closes it; it ends with its process in any case.
+func Run(settings ...string) (*Cluster, error) {
 	bin, err := binaries()
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{bin: bin}
+	c := &Cluster{bin: bin, settings: settings}
 	if os.Getuid() == 0 {
 		if c.credential, err = unprivileged(); err != nil {
 			return nil, err
@@ -150,7 +157,7 @@ func binaries() (string, error) {
 			return f, nil
 		}
 	}
-	return "", errNoBinaries
+	return "", ErrNoBinaries
 }
 
 // unprivileged is a user to run as: PostgreSQL refuses root.
@@ -174,7 +181,7 @@ func (c *Cluster) command(name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(context.Background(), filepath.Join(c.bin, name), args...)
 	cmd.Dir = c.folder
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "HOME=" + c.folder}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.credential, Setpgid: true, Pdeathsig: syscall.SIGQUIT}
+	cmd.SysProcAttr = childOf(c.credential)
 	return cmd
 }
 
@@ -189,8 +196,11 @@ func (c *Cluster) serve() error {
 		_ = l.Close()
 	}
 	var output bytes.Buffer
-	cmd := c.command("postgres", "-D", c.data, "-p", strconv.Itoa(c.port), "-k", c.folder, "-h", "127.0.0.1",
-		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=200")
+	args := []string{"-D", c.data, "-p", strconv.Itoa(c.port), "-k", c.folder, "-h", "127.0.0.1"}
+	for _, setting := range c.settings {
+		args = append(args, "-c", setting)
+	}
+	cmd := c.command("postgres", args...)
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {
 		return err
@@ -286,7 +296,8 @@ func (c *Cluster) kill(signal syscall.Signal) {
 	}
 }
 
-func (c *Cluster) remove() {
+// Close ends the server and removes its files.
+func (c *Cluster) Close() {
 	c.kill(syscall.SIGQUIT)
 	_ = os.RemoveAll(c.folder)
 }

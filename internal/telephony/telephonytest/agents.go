@@ -276,6 +276,16 @@ func testExtension(s *suite) {
 }
 
 func testExtensionSwap(s *suite) {
+	after := s.swapExtensions()
+	got := s.system.Extensions(s.T, center)
+	for _, a := range after {
+		equal(s, a.Extension, got[a.Extension], "PJSIP/"+a.Name)
+	}
+}
+
+// swapExtensions has twenty people hand their extensions on to each other at once, and returns them as they are then.
+func (s *suite) swapExtensions() []*telephony.Agent {
+	s.Helper()
 	var before, after []*telephony.Agent
 	for i := range 20 {
 		name := fmt.Sprintf("agent-%02d", i)
@@ -289,10 +299,7 @@ func testExtensionSwap(s *suite) {
 			}
 		}
 	}
-	got := s.system.Extensions(s.T, center)
-	for _, a := range after {
-		equal(s, a.Extension, got[a.Extension], "PJSIP/"+a.Name)
-	}
+	return after
 }
 
 func testNoPassword(s *suite) {

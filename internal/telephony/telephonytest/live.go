@@ -408,19 +408,7 @@ func testHandedOver(s *suite) {
 	q.Extension = "1002"
 	s.applyQueue(q)
 	s.finds("an extension of a person's for a queue", nil, nil)
-	var before, after []*telephony.Agent
-	for i := range 20 {
-		name := fmt.Sprintf("agent-%02d", i)
-		before = append(before, person(name, fmt.Sprint(2000+i)))
-		after = append(after, person(name, fmt.Sprint(2000+(i+1)%20)))
-	}
-	for _, round := range [][]*telephony.Agent{before, after, after} {
-		for _, err := range s.concurrently(round) {
-			if err != nil {
-				s.Fatal(err)
-			}
-		}
-	}
+	s.swapExtensions()
 	s.finds("extensions exchanged", nil, nil)
 }
 
