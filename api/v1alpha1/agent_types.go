@@ -17,6 +17,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:printcolumn:name="Queues",type=string,JSONPath=`.status.queueSummary`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+// +kubebuilder:printcolumn:name="Seat",type=string,priority=1,JSONPath=`.status.seat`
 // +kubebuilder:printcolumn:name="Extension",type=string,priority=1,JSONPath=`.spec.endpoint.extension`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="name an Agent with at most 40 lower-case letters, digits and '-', beginning and ending with a letter or digit: it is also the name on the telephone system"
@@ -365,6 +366,18 @@ const (
 	PhaseDeactivated AgentPhase = "Deactivated"
 )
 
+// SeatState says whether a person has a seat.
+//
+// +kubebuilder:validation:Enum=Held;Waiting
+type SeatState string
+
+const (
+	// SeatHeld is a person who has a seat, and may serve queues and hold cases.
+	SeatHeld SeatState = "Held"
+	// SeatWaiting is a person who waits for a seat, in the order of creation: the phone works, and that is all.
+	SeatWaiting SeatState = "Waiting"
+)
+
 // AgentStatus is what Roster knows of a person.
 type AgentStatus struct {
 	// observedGeneration is the generation of the spec that this status is about.
@@ -404,6 +417,16 @@ type AgentStatus struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=1024
 	Revoked []Revocation `json:"revoked,omitempty"`
+
+	// supervises are the queues and campaigns that the person supervises now, sorted.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=512
+	Supervises []ObjectName `json:"supervises,omitempty"`
+
+	// seat says whether a person who works, and needs a licence for it, has one of the centre's: Held or Waiting.
+	// +optional
+	Seat SeatState `json:"seat,omitempty"`
 
 	// interface is the person's phone as Asterisk names it.
 	// +optional

@@ -53,7 +53,7 @@ const (
 	CaseCompleted CaseState = "Completed"
 )
 
-// Fallback is whom a case goes to when its assignees are not able.
+// Fallback is whom a case goes to when the responsible person is not able.
 //
 // +kubebuilder:validation:Enum=Backup;Group
 type Fallback string
@@ -83,11 +83,13 @@ type CaseAssignmentSpec struct {
 	// +kubebuilder:validation:MaxItems=32
 	Assignees []Assignee `json:"assignees,omitempty"`
 
-	// group is the AgentGroup whose people take it when the assignees are not able.
+	// group is the AgentGroup whose people take it when the responsible person is not able, and whose free people
+	// the client's calls reach next.
 	// +optional
 	Group ObjectName `json:"group,omitempty"`
 
-	// fallback is tried in order when no assignee is able; what is left is Unassigned.
+	// fallback is tried in order when the responsible person, the first of assignees, is not able. Where it finds
+	// nobody the next assignee who is able is responsible, and without one the case is Unassigned.
 	// +optional
 	// +listType=set
 	// +kubebuilder:default={Backup,Group}
@@ -257,4 +259,33 @@ type EffectiveAssignee struct {
 	// since is when it did.
 	// +required
 	Since metav1.Time `json:"since"`
+
+	// covers is the responsible person in whose place this one is.
+	// +optional
+	Covers AgentName `json:"covers,omitempty"`
+
+	// cause is what made somebody else necessary, of the person in covers. A case goes back to them when it has
+	// passed, except after a deactivation.
+	// +optional
+	Cause CoverCause `json:"cause,omitempty"`
 }
+
+// CoverCause is why a person cannot take a case.
+//
+// +kubebuilder:validation:Enum=OnLeave;Deactivated;Pending;NoSeat;NoLicense;Unknown
+type CoverCause string
+
+const (
+	// CauseOnLeave is a person who is away.
+	CauseOnLeave CoverCause = "OnLeave"
+	// CauseDeactivated is a person who was put out, whether or not they came back since.
+	CauseDeactivated CoverCause = "Deactivated"
+	// CausePending is a person whose employment has not begun.
+	CausePending CoverCause = "Pending"
+	// CauseNoSeat is a person who waits for a seat.
+	CauseNoSeat CoverCause = "NoSeat"
+	// CauseNoLicense is a person with license None.
+	CauseNoLicense CoverCause = "NoLicense"
+	// CauseUnknown is a person who does not exist.
+	CauseUnknown CoverCause = "Unknown"
+)

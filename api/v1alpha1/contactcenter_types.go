@@ -13,6 +13,8 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:printcolumn:name="Management",type=string,JSONPath=`.spec.management`
 // +kubebuilder:printcolumn:name="Agents",type=integer,JSONPath=`.status.counts.agents`
 // +kubebuilder:printcolumn:name="Active",type=integer,JSONPath=`.status.counts.active`
+// +kubebuilder:printcolumn:name="Seats",type=integer,priority=1,JSONPath=`.status.seats.used`
+// +kubebuilder:printcolumn:name="Unassigned",type=integer,priority=1,JSONPath=`.status.counts.unassignedCases`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
@@ -125,11 +127,18 @@ type ContactCenterSpec struct {
 	// +kubebuilder:default=Disabled
 	SeparateOperators Toggle `json:"separateOperators,omitempty"`
 
-	// seats is how many people may work; absent: no limit.
+	// seats is how many people may work at once; absent: no limit. People on leave keep theirs.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1000000
 	Seats *int32 `json:"seats,omitempty"`
+
+	// country whose telephone numbers clients' phones are written in where they have no country code, as ISO 3166-1
+	// alpha-2 has it, such as IT.
+	// +optional
+	// +kubebuilder:validation:MaxLength=2
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Z]{2}$')",message="write a country in two capital letters, such as IT"
+	Country string `json:"country,omitempty"`
 
 	// passwordPolicy is what phone passwords must meet.
 	// +optional
@@ -386,6 +395,10 @@ type ContactCenterStatus struct {
 	// +optional
 	Counts *CenterCounts `json:"counts,omitempty"`
 
+	// seats is how many of the centre's seats are in use, a few seconds old at most.
+	// +optional
+	Seats *SeatsStatus `json:"seats,omitempty"`
+
 	// handled are the one-shot orders done, by name, with the annotation's value.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=16
@@ -467,6 +480,17 @@ type DriftStatus struct {
 	LastTime *metav1.Time `json:"lastTime,omitempty"`
 }
 
+// SeatsStatus counts seats.
+type SeatsStatus struct {
+	// used is how many people have a seat.
+	// +optional
+	Used int32 `json:"used"`
+
+	// waiting is how many people wait for one.
+	// +optional
+	Waiting int32 `json:"waiting"`
+}
+
 // CenterCounts are counts of a centre's objects, a few seconds old at most.
 type CenterCounts struct {
 	// agents declared.
@@ -500,4 +524,12 @@ type CenterCounts struct {
 	// queues declared.
 	// +optional
 	Queues int32 `json:"queues"`
+
+	// cases that are open.
+	// +optional
+	Cases int32 `json:"cases"`
+
+	// unassignedCases are the open cases that nobody holds.
+	// +optional
+	UnassignedCases int32 `json:"unassignedCases"`
 }

@@ -247,4 +247,14 @@ const (
 	ConditionOrdersValid = "OrdersValid"
 	// ConditionStaffed is False when fewer people than minimumStaff serve a queue.
 	ConditionStaffed = "Staffed"
+	// ConditionSeated is False while a person waits for a seat.
+	ConditionSeated = "Seated"
+	// ConditionAssigned is False while nobody holds an open case.
+	ConditionAssigned = "Assigned"
+	// ConditionAssigneesAble is False while a declared assignee of a case cannot take it.
+	ConditionAssigneesAble = "AssigneesAble"
+	// ConditionAssigneesSeparate is False while a case declares more than the one assignee that separateOperators allows.
+	ConditionAssigneesSeparate = "AssigneesSeparate"
+	// ConditionPhonesValid is False while a client's phone cannot be read as a telephone number, and so finds no caller.
+	ConditionPhonesValid = "PhonesValid"
 )

@@ -16,7 +16,7 @@ func (a *Agent) Fingerprint() string {
 	w := newFingerprint()
 	w.settings(a.Settings)
 	w.strings(a.Name, a.UID, a.DisplayName, a.Email, a.EmployeeID, a.Role, a.Phase, a.Group, a.Color,
-		a.Extension, a.Mailbox, a.CredentialVersions, a.PauseReason, a.SpyGroups, a.Monitors)
+		a.Extension, a.Mailbox, a.CredentialVersions, a.PauseReason, a.SpyGroups, a.Monitors, a.Seat)
 	w.ints(int(a.Access), flag(a.Phone), len(a.Memberships))
 	for _, m := range a.Memberships {
 		w.strings(m.Queue)
@@ -50,7 +50,7 @@ type fingerprint struct {
 
 // fingerprintVersion changes where what is recorded with a fingerprint does: what another version applied is
 // applied once more.
-const fingerprintVersion = 2
+const fingerprintVersion = 3
 
 func newFingerprint() *fingerprint {
 	w := &fingerprint{hash: sha256.New()}

@@ -36,6 +36,13 @@ type Backend interface {
 	// came: what is recorded of a person stays true. A queue that is not there is no error.
 	RemoveQueue(ctx context.Context, name string) error
 
+	// ApplySticky makes the system send the calls of one known caller where they belong. Concurrent calls share
+	// transactions, as those of ApplyAgent do. One caller is one row, and nothing else is written.
+	ApplySticky(ctx context.Context, sticky *Sticky) error
+
+	// RemoveSticky forgets a known caller, by Sticky.Phone. One who is not there is no error.
+	RemoveSticky(ctx context.Context, phone string) error
+
 	// Compare looks for what somebody else changed: rows that are not as they were last applied, centre-wide, with
 	// a number of questions that does not grow with the people. It changes nothing; applying the objects named does.
 	// A person's own pause, and what is not Roster's in a row, is no drift; nor is what was not applied yet, or by a
@@ -55,6 +62,8 @@ type Backend interface {
 type Records struct {
 	Agents map[string]AgentRecord
 	Queues map[string]QueueRecord
+	// Sticky are the known callers, by phone.
+	Sticky map[string]Sticky
 }
 
 // AgentRecord is what is recorded of one registered person. It survives a lost status.
@@ -67,8 +76,8 @@ type AgentRecord struct {
 	HasPhone bool
 	// CredentialVersions as last applied.
 	CredentialVersions string
-	// Phase and Group as last applied.
-	Phase, Group string
+	// Phase, Group and Seat as last applied.
+	Phase, Group, Seat string
 	// Revoked entries, sorted.
 	Revoked []Revocation
 	// SpyGroups and Monitors as last applied.
@@ -112,8 +121,8 @@ type Agent struct {
 	UID      string
 	Settings *Settings
 
-	// What reports show.
-	DisplayName, Email, EmployeeID, Role, Phase, Group, Color string
+	// What reports show. Seat is the API's name of whether the person has one.
+	DisplayName, Email, EmployeeID, Role, Phase, Group, Color, Seat string
 
 	// Extension that rings the person; empty for none.
 	Extension string
@@ -256,6 +265,22 @@ type Queue struct {
 	Members                         MemberPolicy
 }
 
+// Sticky is where the calls of a known caller go first.
+type Sticky struct {
+	// Phone is the caller's number in E.164, such as +390699999.
+	Phone string
+	// Agent who is responsible for the caller; empty where nobody is able.
+	Agent string
+	// Group whose people take the call next; empty for none.
+	Group string
+	// Queue is what that group's people are members of on the telephone system; empty for none.
+	Queue string
+	// Case is the matter as people know it, such as CASE-7.
+	Case string
+	// Assignment is the name of the CaseAssignment that all this comes from.
+	Assignment string
+}
+
 // Drift is what Compare found.
 type Drift struct {
 	// Agents and Queues whose rows are not as last applied, sorted.
@@ -263,4 +288,7 @@ type Drift struct {
 	// Strays are interfaces that are members of a queue of the centre's and that nobody registered, by queue, sorted.
 	// Whether they may stay is the queue's MemberPolicy.
 	Strays map[string][]string
+	// Sticky are the known callers as the system has them, by phone, all of them: whoever knows what was applied
+	// finds what differs.
+	Sticky map[string]Sticky
 }

@@ -2,6 +2,7 @@
 package sqltest
 
 import (
+	"context"
 	"database/sql"
 	"strings"
 )
@@ -9,7 +10,7 @@ import (
 // Rows are a query's rows, each with its columns joined by a bar, never nil. Where the query fails, one row says so.
 func Rows(db *sql.DB, query string, args ...any) []string {
 	failed := func(err error) []string { return []string{"error: " + err.Error()} }
-	rows, err := db.Query(query, args...)
+	rows, err := db.QueryContext(context.Background(), query, args...)
 	if err != nil {
 		return failed(err)
 	}
