@@ -40,6 +40,8 @@ type agentScope struct {
 	recorded  roster.Recorded
 	declared  roster.Declared
 	effective *roster.Effective
+	// seats is how many the centre has; nil where there is no limit, or nobody can tell.
+	seats *int32
 	// suspect says that somebody else changed the person's rows, or that somebody wants to know.
 	suspect bool
 	// orders that are due, what is wrong with those that cannot be read.
@@ -183,9 +185,8 @@ func (s *agentScope) confirmGone(ctx context.Context) (bool, error) {
 			return false, err
 		}
 	}
-	for i := range s.before.Queues {
-		q := string(s.before.Queues[i].Name)
-		if ok, err := check(kindQueue, q, directory.HasQueue(q)); !ok || err != nil {
+	for _, q := range slices.Concat(queueNames(s.before.Queues), s.before.Supervises) {
+		if ok, err := check(kindQueue, string(q), directory.HasQueue(string(q))); !ok || err != nil {
 			return false, err
 		}
 	}
@@ -195,7 +196,7 @@ func (s *agentScope) confirmGone(ctx context.Context) (bool, error) {
 // decide applies the rules and notes what they say about the person's claims.
 func (s *agentScope) decide() {
 	s.effective = roster.Decide(&roster.Person{
-		Center: s.agent.Namespace, Spec: &s.agent.Spec, Deleted: !s.agent.DeletionTimestamp.IsZero(),
+		Center: s.agent.Namespace, Spec: &s.agent.Spec, Deleted: !s.agent.DeletionTimestamp.IsZero(), Seated: s.askForSeat(),
 		Declared: s.declared, Recorded: s.recorded, OnReactivation: s.site.onReactivation,
 	}, s.now)
 	if missing := s.missingBackups(); len(missing) > 0 {
@@ -290,6 +291,9 @@ func (s *agentScope) reconcileDeletion(ctx context.Context) (ctrl.Result, error)
 		s.fleet.Refresh(s.agent.Namespace, s.agent.Name, queues...)
 	}
 	s.leaving.set(s.agent.Namespace, s.agent.Name, false)
+	if nothingThere {
+		s.freeSeat(s.agent.Namespace, s.agent.Name, s.now)
+	}
 	return ctrl.Result{}, s.release(ctx, s.agent)
 }
 
@@ -305,7 +309,10 @@ func (r *agentReconciler) reconcileVanished(ctx context.Context, key types.Names
 	if c == nil || site == nil || !site.gate.ready() {
 		return ctrl.Result{}, nil
 	}
-	if _, registered, _ := c.Recorded(key.Name); !registered {
+	if _, registered, known := c.Recorded(key.Name); !registered {
+		if known {
+			r.freeSeat(key.Namespace, key.Name, r.options.Now())
+		}
 		return ctrl.Result{}, nil
 	}
 	if gone, err := r.feed.isGone(ctx, kindAgent, key.Namespace, key.Name); err != nil || !gone {
@@ -317,6 +324,8 @@ func (r *agentReconciler) reconcileVanished(ctx context.Context, key types.Names
 	}
 	r.fleet.Refresh(key.Namespace, key.Name, queues...)
 	r.leaving.set(key.Namespace, key.Name, false)
+	r.freeSeat(key.Namespace, key.Name, r.options.Now())
+	r.feed.recount(key.Namespace)
 	return ctrl.Result{}, nil
 }
 

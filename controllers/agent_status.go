@@ -22,7 +22,11 @@ const (
 	queueLimit      = 512
 	viaLimit        = 258
 	revocationLimit = 1024
+	superviseLimit  = 512
 )
+
+// reasonTooManyQueues is reasonTooManyTeams of somebody whose teams all have room.
+const reasonTooManyQueues = "TooManyQueues"
 
 const (
 	historyLimit  = 20
@@ -44,10 +48,12 @@ func (s *agentScope) report(ctx context.Context) (ctrl.Result, error) {
 	}
 	status.ObservedGeneration = s.agent.Generation
 	s.setConditions(status)
+	cases := s.feed.Directory(s.agent.Namespace).CasesHeld(s.agent.Name) // they move when the status is seen
 	if err := s.writeStatus(ctx); err != nil {
 		return ctrl.Result{}, ignoreStale(err)
 	}
-	s.tellPhase()
+	s.tellPhase(cases)
+	s.tellSeat()
 	if again := s.tell(kindAgent, s.agent, s.before.Conditions, status.Conditions); s.result.IsZero() {
 		s.result = again
 	}
@@ -81,7 +87,7 @@ func (s *agentScope) pending() bool {
 func (s *agentScope) project(status *v1alpha1.AgentStatus) {
 	e := s.effective
 	status.Phase = v1alpha1.AgentPhase(s.desired.Phase)
-	status.Group = v1alpha1.ObjectName(e.Group)
+	status.Group, status.Seat = v1alpha1.ObjectName(e.Group), e.Seat
 	status.Teams = nil
 	for _, t := range e.Teams[:min(len(e.Teams), teamLimit)] {
 		status.Teams = append(status.Teams, v1alpha1.ObjectName(t))
@@ -97,6 +103,10 @@ func (s *agentScope) project(status *v1alpha1.AgentStatus) {
 		names = append(names, m.Queue.Name)
 	}
 	status.QueueSummary = summarize(names, summaryLimit)
+	status.Supervises = nil
+	for _, q := range e.Supervises[:min(len(e.Supervises), superviseLimit)] {
+		status.Supervises = append(status.Supervises, v1alpha1.ObjectName(q))
+	}
 	status.Revoked = nil
 	for _, r := range e.Revoked[:min(len(e.Revoked), revocationLimit)] {
 		status.Revoked = append(status.Revoked, v1alpha1.Revocation{
@@ -160,6 +170,7 @@ func (s *agentScope) remember(status *v1alpha1.AgentStatus) {
 		if s.before.Group != status.Group {
 			add("Group", string(s.before.Group), string(status.Group), "")
 		}
+		s.rememberSeat(status, add)
 		membershipReason := ""
 		if s.effective.GoingOut {
 			membershipReason = reasonDeactivated
@@ -169,6 +180,9 @@ func (s *agentScope) remember(status *v1alpha1.AgentStatus) {
 		})
 		addDifference(queueNames(s.before.Queues), queueNames(status.Queues), func(from, to v1alpha1.ObjectName) {
 			add("Queue", string(from), string(to), membershipReason)
+		})
+		addDifference(s.before.Supervises, status.Supervises, func(from, to v1alpha1.ObjectName) {
+			add("Supervises", string(from), string(to), membershipReason)
 		})
 	}
 	if n := len(status.History); n > historyLimit {
@@ -246,12 +260,8 @@ func (s *agentScope) setConditions(status *v1alpha1.AgentStatus) {
 	reason, message = s.revocations()
 	setOrRemove(c, g, v1alpha1.ConditionRevoked, metav1.ConditionTrue, reason, message)
 	s.setOffline(status)
-	reason, message = "", ""
-	if n := s.effective.UnmonitoredTeams; n > 0 {
-		reason, message = reasonTooManyTeams, fmt.Sprintf(
-			"in %d teams more than Asterisk has room for in the list of who may listen to whom: %s", n,
-			"supervisors of those teams cannot listen, nor be listened to there; take the person out of some")
-	}
+	s.setSeated(status)
+	reason, message = s.unmonitored()
 	setOrRemove(c, g, v1alpha1.ConditionMonitoringComplete, metav1.ConditionFalse, reason, message)
 	reason = ""
 	if len(s.invalidOrders) > 0 {
@@ -306,6 +316,22 @@ func (s *agentScope) revocations() (reason, message string) {
 		enumerate("", names))
 }
 
+// unmonitored says for which of the person's teams and queues there is no room in the labels.
+func (s *agentScope) unmonitored() (reason, message string) {
+	var in []string
+	if queues := s.effective.Unmonitored.Queues; len(queues) > 0 {
+		reason, in = reasonTooManyQueues, append(in, enumerate("queue", queues))
+	}
+	if teams := s.effective.Unmonitored.Teams; len(teams) > 0 {
+		reason, in = reasonTooManyTeams, append(in, enumerate("team", teams))
+	}
+	if reason == "" {
+		return "", ""
+	}
+	return reason, "Asterisk has no room in the list of who may listen to whom for " + strings.Join(in, ", nor for ") +
+		": supervisors of those cannot listen, nor be listened to there; take the person out of some"
+}
+
 // enumerate lists names, at most a readable number of them.
 func enumerate(noun string, names []string) string {
 	text := strings.Join(names[:min(len(names), listedInTexts)], ", ")
@@ -354,18 +380,22 @@ func (s *agentScope) tellRepair(before *telephony.AgentRecord, result *telephony
 	s.feed.recount(s.agent.Namespace)
 }
 
-// tellPhase tells the event of a changed phase.
-func (s *agentScope) tellPhase() {
+// tellPhase tells the event of a changed phase, and of so many open cases that the person held until then.
+func (s *agentScope) tellPhase(cases int) {
 	before, after := s.before, &s.agent.Status
+	handedOn := ""
+	if cases > 0 && before.Phase == v1alpha1.PhaseActive {
+		handedOn = fmt.Sprintf("; %d open cases are handed on", cases)
+	}
 	if before.Phase != after.Phase && before.Phase != "" {
 		switch {
 		case after.Phase == v1alpha1.PhaseDeactivated:
 			s.normal(s.agent, "Deactivated", "Deactivate",
-				fmt.Sprintf("access ended (%s); every queue and team membership is gone, the group stays", s.effective.Cause))
+				fmt.Sprintf("access ended (%s); every queue and team membership is gone, the group stays%s", s.effective.Cause, handedOn))
 		case roster.Out(before.Phase):
 			s.normal(s.agent, "Reactivated", "Reactivate", "access is back, with the old password")
 		default:
-			s.normal(s.agent, "PhaseChanged", "Reconcile", fmt.Sprintf("%s, was %s", after.Phase, before.Phase))
+			s.normal(s.agent, "PhaseChanged", "Reconcile", fmt.Sprintf("%s, was %s%s", after.Phase, before.Phase, handedOn))
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"roster.dev/roster/api/v1alpha1"
@@ -27,6 +28,7 @@ func (s *agentScope) apply(ctx context.Context) error {
 	if s.registered && s.record.Fingerprint == s.desired.Fingerprint() && !s.suspect && len(s.orders) == 0 &&
 		len(s.desired.OwnPauses) == 0 && settled {
 		s.committed = true
+		s.seatCommitted()
 		return nil
 	}
 	online, err := s.commit(ctx)
@@ -62,6 +64,7 @@ func (s *agentScope) commit(ctx context.Context) (online bool, err error) {
 	}
 	s.edited = s.registered && result.Changed
 	s.record, s.registered, s.committed = result.Record, true, true
+	s.seatCommitted()
 	s.presses.recorded(s.agent.Namespace, s.agent.Name, s.desired.OwnPauses)
 	s.fleet.Refresh(s.agent.Namespace, s.agent.Name, result.Queues...)
 	if before.SpyGroups != s.record.SpyGroups || before.Monitors != s.record.Monitors {
@@ -86,7 +89,7 @@ func (s *agentScope) desire() {
 	d := &telephony.Agent{
 		Name: a.Name, UID: string(a.UID), Settings: s.site.settings,
 		DisplayName: string(a.Spec.DisplayName), Email: a.Spec.Email, EmployeeID: a.Spec.EmployeeID,
-		Role: string(a.Spec.Role), Phase: string(e.Phase),
+		Role: string(a.Spec.Role), Phase: string(e.Phase), Seat: string(e.Seat),
 		Group: e.Group, Color: s.feed.Directory(a.Namespace).GroupColor(e.Group),
 		Extension: e.Extension, PauseReason: e.PauseReason, OwnPauses: s.presses.of(a.Namespace, a.Name),
 		Phone: s.credentials.phone, Password: s.credentials.password, PIN: s.credentials.pin,
@@ -121,6 +124,13 @@ func (s *agentScope) desire() {
 			Queue: m.Queue.Name, Channels: toStrings(m.Channels), Stars: int(m.Stars), Penalty: m.Penalty(),
 			Via: m.Via, Observed: m.Queue.Observed,
 		})
+	}
+	if e.GroupQueue != "" && d.Phone {
+		d.Memberships = append(d.Memberships, telephony.Membership{
+			Queue: e.GroupQueue, Channels: []string{string(v1alpha1.ChannelVoice)}, Stars: 1,
+			Via: []string{roster.Way{Kind: roster.WayGroup, Through: e.Group}.String()},
+		})
+		slices.SortFunc(d.Memberships, func(a, b telephony.Membership) int { return strings.Compare(a.Queue, b.Queue) })
 	}
 	for _, r := range e.Revoked {
 		d.Revoked = append(d.Revoked, telephony.Revocation{Kind: string(r.Kind), Name: r.Name, Since: r.Since})

@@ -9,7 +9,6 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"roster.dev/roster/api/v1alpha1"
@@ -65,14 +64,14 @@ var _ = Describe("A contact centre", func() {
 	It("that asks for what is not built yet is Stalled and writes nothing", func() {
 		w.startOperator()
 		c := contactCenter(w.ns + ".sqlite3")
-		c.Spec.Seats = ptr.To[int32](10)
+		c.Spec.Brake = &v1alpha1.Brake{}
 		w.create(c, agent("alice"))
 		Eventually(ready).Should(Equal("False/NotSupportedYet"))
 		Expect(condition(get().Status.Conditions, v1alpha1.ConditionStalled)).To(HavePrefix("True"))
 		Eventually(w.ready("alice")).Should(Equal("False/ContactCenterStalled"))
 		Expect(w.agent("alice").Finalizers).To(BeEmpty())
 		Expect(filepath.Join(w.dataDir, w.ns+".sqlite3")).NotTo(BeAnExistingFile())
-		edit(w, c, func() { c.Spec.Seats = nil })
+		edit(w, c, func() { c.Spec.Brake = nil })
 		Eventually(w.ready("alice")).Should(Equal(isReady))
 		edit(w, c, func() { c.Spec.Management = v1alpha1.ManagementObserve })
 		Eventually(ready).Should(Equal("False/NotSupportedYet"))

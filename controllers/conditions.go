@@ -32,6 +32,11 @@ const (
 	reasonServersDown       = "ServersUnreachable"
 	reasonTooManyTeams      = "TooManyTeams"
 	reasonInvalidOrder      = "InvalidOrder"
+	reasonNobodyAble        = "NobodyAble"
+	reasonNotAble           = "NotAble"
+	reasonSeparateOperators = "SeparateOperators"
+	reasonNotANumber        = "NotANumber"
+	reasonWaitingForSeat    = "WaitingForSeat"
 )
 
 // verdict is the outcome of a reconcile in kstatus' terms. The zero value is Ready.

@@ -107,6 +107,9 @@ func (s *centerScope) letGo(ctx context.Context) (done bool, err error) {
 			"deletion waits until no Agent and no Queue is left that has to be taken off the telephone system")
 		return false, nil
 	}
+	if done, err := s.forgetCallers(ctx); err != nil || !done {
+		return false, err
+	}
 	s.centers.Drop(s.namespace)
 	if err := s.bindings.remove(ctx, s.operator, s.namespace); err != nil {
 		return false, err
@@ -144,6 +147,7 @@ func (s *centerScope) connect(ctx context.Context) (wait time.Duration, err erro
 	}
 	s.site.empty = bound == nil
 	s.policies()
+	s.limitSeats()
 	if s.object == nil {
 		if !s.options.EmbeddedDefault {
 			s.close(stalled(reasonNoContactCenter,
@@ -214,10 +218,14 @@ func (s *centerScope) grace() time.Duration {
 func (s *centerScope) policies() {
 	s.site.onReactivation, s.site.drain = v1alpha1.OnReactivationReadd, defaultDrain
 	s.site.settings = &telephony.Settings{Context: s.namespace, ContactsTables: contactsTables(s.object)}
+	d := s.feed.Directory(s.namespace)
 	if s.object == nil {
+		s.feed.touch(s.namespace, d.SetCasePolicy(false, ""), priorityNormal)
 		return
 	}
 	spec := &s.object.Spec
+	separate := spec.SeparateOperators == v1alpha1.ToggleEnabled
+	s.feed.touch(s.namespace, d.SetCasePolicy(separate, spec.Country), priorityNormal)
 	s.site.onReactivation, s.site.passwordPolicy = spec.OnReactivation, spec.PasswordPolicy
 	s.site.servers = len(managersOf(s.object))
 	s.site.hangUp = spec.CallsOnDeactivation == v1alpha1.CallsHangup
@@ -262,8 +270,6 @@ func (s *centerScope) unsupported() verdict {
 		field    string
 	}{
 		{spec.Management == v1alpha1.ManagementObserve, "management: Observe"},
-		{spec.SeparateOperators == v1alpha1.ToggleEnabled, "separateOperators: Enabled"},
-		{spec.Seats != nil, "seats"},
 		{spec.Brake != nil, "brake"},
 	} {
 		if x.declared {
@@ -343,7 +349,7 @@ func (s *centerScope) publish() {
 		return
 	}
 	s.sites.set(s.namespace, s.site)
-	s.feed.everything(s.namespace, priorityNormal, nil, nil)
+	s.feed.everything(s.namespace, priorityNormal, nil, nil, nil)
 }
 
 // report writes the ContactCenter's status, if its meaning changed, and tells the events.
@@ -382,16 +388,19 @@ func (s *centerScope) report(ctx context.Context) (ctrl.Result, error) {
 	drifted := s.drift.pending(s.namespace)
 	drifted.addTo(status, metav1.NewTime(s.options.Now().UTC().Truncate(time.Second)))
 
-	counts := s.feed.Directory(s.namespace).Counts()
+	counts, seats := s.feed.Directory(s.namespace).Counts(), status.Seats
+	if connected { // else it may not be known who has one
+		seats = new(s.feed.Directory(s.namespace).Seats())
+	}
 	if onlyCounts := equality.Semantic.DeepEqual(s.before, status); onlyCounts {
-		if status.Counts != nil && *status.Counts == counts {
+		if status.Counts != nil && *status.Counts == counts && equality.Semantic.DeepEqual(status.Seats, seats) {
 			return s.result, nil
 		}
 		if wait := s.wait(client.ObjectKeyFromObject(s.object), true); wait > 0 {
 			return retry(wait), nil
 		}
 	}
-	status.Counts = &counts
+	status.Counts, status.Seats = &counts, seats
 	if err := s.Status().Update(ctx, s.object); err != nil {
 		return ctrl.Result{}, ignoreStale(err)
 	}
@@ -402,6 +411,7 @@ func (s *centerScope) report(ctx context.Context) (ctrl.Result, error) {
 	}
 	s.tellConnection()
 	s.tellServers()
+	s.tellSeats()
 	s.tell(kindCenter, s.object, s.before.Conditions, status.Conditions)
 	return s.result, nil
 }

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"roster.dev/roster/api/v1alpha1"
+	"roster.dev/roster/internal/roster"
 	"roster.dev/roster/internal/telephony"
 )
 
@@ -78,19 +79,20 @@ func (n driftCount) addTo(status *v1alpha1.ContactCenterStatus, now metav1.Time)
 }
 
 // drifted has what a comparison found looked at: each object repairs its own rows, and tells of it.
-func (op *operator) drifted(namespace string, drift *telephony.Drift) {
+func (op *operator) drifted(namespace string, drift *telephony.Drift, phones []string, fresh int) {
 	c := op.centers.Get(namespace)
 	if c == nil {
 		return
 	}
 	queues := slices.Clone(drift.Queues)
 	for queue := range drift.Strays {
-		if op.feed.Directory(namespace).Authoritative(queue) {
+		if roster.IsGroupQueue(queue) || op.feed.Directory(namespace).Authoritative(queue) {
 			queues = append(queues, queue)
 		}
 	}
-	op.drift.found(namespace, c.Suspect(drift.Agents, queues))
+	op.drift.found(namespace, c.Suspect(drift.Agents, queues)+fresh)
 	op.feed.enqueue(kindQueue, namespace, priorityNormal, 0, queues...)
 	op.feed.enqueue(kindAgent, namespace, priorityNormal, 0, drift.Agents...)
+	op.feed.enqueue(kindCaller, namespace, priorityNormal, 0, phones...)
 	op.feed.recount(namespace)
 }

@@ -24,6 +24,9 @@ var told = []struct {
 	{v1alpha1.ConditionRevoked, metav1.ConditionTrue, "Revoked", false},
 	{v1alpha1.ConditionReferencesResolved, metav1.ConditionFalse, reasonMissingReference, true},
 	{v1alpha1.ConditionPasswordAccepted, metav1.ConditionFalse, reasonPolicyViolation, false},
+	{v1alpha1.ConditionAssigned, metav1.ConditionFalse, "Unassigned", false},
+	{v1alpha1.ConditionAssigneesSeparate, metav1.ConditionFalse, reasonSeparateOperators, false},
+	{v1alpha1.ConditionPhonesValid, metav1.ConditionFalse, reasonNotANumber, false},
 	{v1alpha1.ConditionStaffed, metav1.ConditionFalse, "BelowMinimum", true},
 	{v1alpha1.ConditionStalled, metav1.ConditionTrue, "Stalled", false},
 }

@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,6 +34,8 @@ const (
 	kindTeam
 	kindQueue
 	kindCenter
+	kindCase
+	kindCaller
 	kinds
 )
 
@@ -165,6 +168,7 @@ func (f *Feed) watch(ctx context.Context) error {
 		{&v1alpha1.ContactCenter{}, f.centerHandler()},
 		{secretMetadata(), f.secretHandler()},
 		{&v1alpha1.Agent{}, f.agentHandler()},
+		{&v1alpha1.CaseAssignment{}, f.caseHandler()},
 	} {
 		informer, err := f.cache.GetInformer(ctx, w.object, cache.BlockUntilSynced(false))
 		if err != nil {
@@ -222,13 +226,18 @@ func (f *Feed) touch(namespace string, touched roster.Affected, priority int) {
 	f.enqueue(kindGroup, namespace, priority, reportDelay, touched.Groups...)
 	f.enqueue(kindTeam, namespace, priority, reportDelay, touched.Teams...)
 	f.enqueue(kindQueue, namespace, priority, reportDelay, touched.Queues...)
+	f.enqueue(kindQueue, namespace, priority, 0, groupQueues(namespace, touched.GroupQueues)...)
+	f.enqueue(kindCase, namespace, priority, 0, touched.Cases...)
+	f.enqueue(kindCaller, namespace, priority, 0, touched.Phones...)
 }
 
-// everything gives all of a namespace's people and queues to their controllers, with those named besides.
-func (f *Feed) everything(namespace string, priority int, agents, queues []string) {
+// everything gives all of a namespace's people, queues, cases and callers to their controllers, with those named besides.
+func (f *Feed) everything(namespace string, priority int, agents, queues, phones []string) {
 	d := f.Directory(namespace)
-	f.enqueue(kindQueue, namespace, priority+1, 0, append(d.Queues(), queues...)...)
+	f.enqueue(kindQueue, namespace, priority+1, 0, slices.Concat(d.Queues(), groupQueues(namespace, d.StickyGroups()), queues)...)
 	f.enqueue(kindAgent, namespace, priority, 0, append(d.Agents(), agents...)...)
+	f.enqueue(kindCase, namespace, priority, 0, d.Cases()...)
+	f.enqueue(kindCaller, namespace, priority, 0, append(d.Phones(), phones...)...)
 }
 
 // deserted says whether a namespace has nobody who needs a telephone system. If so, its centre is looked at again
@@ -238,7 +247,7 @@ func (f *Feed) deserted(namespace string) bool {
 	f.empty[namespace] = struct{}{} // noted before looking, so that nobody comes in between unseen
 	f.mu.Unlock()
 	counts := f.Directory(namespace).Counts()
-	return counts.Agents+counts.Queues == 0
+	return counts.Agents+counts.Queues+counts.Cases == 0
 }
 
 // populate has the centre of a namespace that was deserted looked at.
@@ -279,13 +288,14 @@ func (f *Feed) agentHandler() toolscache.ResourceEventHandler {
 	return toolscache.ResourceEventHandlerDetailedFuncs{
 		AddFunc: func(obj any, initial bool) {
 			agent := obj.(*v1alpha1.Agent)
-			f.setAgent(agent, priorityOf(initial, priorityNormal), true)
+			f.setAgent(agent, priorityOf(initial, priorityNormal), priorityOf(initial, priorityNormal), true)
 			f.populate(agent.Namespace)
 		},
 		UpdateFunc: func(before, after any) {
 			old, agent := before.(*v1alpha1.Agent), after.(*v1alpha1.Agent)
 			priority, news := f.weigh(old, agent)
-			f.setAgent(agent, priority, news)
+			// What a status of Roster's own says of a person, such as that they are out, is news for others.
+			f.setAgent(agent, priority, priorityNormal, news)
 		},
 		DeleteFunc: func(obj any) {
 			agent, unseen := deleted[*v1alpha1.Agent](obj)
@@ -299,7 +309,7 @@ func (f *Feed) agentHandler() toolscache.ResourceEventHandler {
 	}
 }
 
-func (f *Feed) setAgent(agent *v1alpha1.Agent, priority int, news bool) {
+func (f *Feed) setAgent(agent *v1alpha1.Agent, priority, forCases int, news bool) {
 	touched := f.Directory(agent.Namespace).SetAgent(roster.ViewAgent(agent))
 	others := touched.Agents[:0]
 	for _, name := range touched.Agents {
@@ -308,6 +318,8 @@ func (f *Feed) setAgent(agent *v1alpha1.Agent, priority int, news bool) {
 		}
 	}
 	touched.Agents = others
+	f.enqueue(kindCase, agent.Namespace, forCases, 0, touched.Cases...)
+	touched.Cases = nil
 	f.touch(agent.Namespace, touched, min(priority, priorityNormal))
 	if news {
 		f.forget(kindAgent, agent.Namespace, agent.Name)
@@ -451,6 +463,40 @@ func (f *Feed) queueHandler() toolscache.ResourceEventHandler {
 	}
 }
 
+func (f *Feed) caseHandler() toolscache.ResourceEventHandler {
+	set := func(object *v1alpha1.CaseAssignment, priority int, news bool) {
+		d := f.Directory(object.Namespace)
+		var touched roster.Affected
+		if object.DeletionTimestamp.IsZero() {
+			f.forget(kindCase, object.Namespace, object.Name)
+			touched = d.SetCase(roster.ViewCase(object))
+		} else {
+			f.confirm(kindCase, object.Namespace, object.Name)
+			touched = d.RemoveCase(object.Name)
+		}
+		if !news {
+			touched.Cases = nil
+		}
+		f.touch(object.Namespace, touched, priority)
+	}
+	return toolscache.ResourceEventHandlerDetailedFuncs{
+		AddFunc: func(obj any, initial bool) {
+			object := obj.(*v1alpha1.CaseAssignment)
+			set(object, priorityOf(initial, priorityNormal), true)
+			f.populate(object.Namespace)
+			f.recount(object.Namespace)
+		},
+		UpdateFunc: func(_, after any) {
+			object := after.(*v1alpha1.CaseAssignment)
+			set(object, priorityNormal, !f.isOwn(kindCase, object))
+		},
+		DeleteFunc: func(obj any) {
+			object, unseen := deleted[*v1alpha1.CaseAssignment](obj)
+			f.removed(kindCase, object, unseen)
+		},
+	}
+}
+
 func (f *Feed) centerHandler() toolscache.ResourceEventHandler {
 	enqueue := func(obj any) {
 		object, _ := deleted[client.Object](obj)
@@ -515,6 +561,8 @@ func (f *Feed) remove(k kind, namespace, name string) {
 		touched = d.RemoveGroup(name)
 	case kindTeam:
 		touched = d.RemoveTeam(name)
+	case kindCase:
+		touched = d.RemoveCase(name)
 	default:
 		touched = d.RemoveQueue(name)
 	}
@@ -561,7 +609,7 @@ func (f *Feed) isGone(ctx context.Context, k kind, namespace, name string) (bool
 	}
 	object := [...]client.Object{
 		kindAgent: &v1alpha1.Agent{}, kindGroup: &v1alpha1.AgentGroup{},
-		kindTeam: &v1alpha1.Team{}, kindQueue: &v1alpha1.Queue{},
+		kindTeam: &v1alpha1.Team{}, kindQueue: &v1alpha1.Queue{}, kindCase: &v1alpha1.CaseAssignment{},
 	}[k]
 	err := f.live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, object)
 	switch {

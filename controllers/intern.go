@@ -50,6 +50,7 @@ func internAgent(a *v1alpha1.Agent) {
 	s := &a.Status
 	intern(&s.Phase)
 	intern(&s.Group)
+	intern(&s.Seat)
 	intern(&s.QueueSummary)
 	for i := range s.Teams {
 		intern(&s.Teams[i])

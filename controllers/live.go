@@ -40,7 +40,7 @@ func (op *operator) voiceQueues(namespace string) []string {
 			names = append(names, view.Name)
 		}
 	}
-	return names
+	return append(names, groupQueues(namespace, op.feed.Directory(namespace).StickyGroups())...)
 }
 
 // stirred looks again at a person on their way out.

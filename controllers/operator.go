@@ -32,8 +32,8 @@ type Options struct {
 	DataDir string
 	// EmbeddedDefault gives a namespace without a ContactCenter a SQLite file of its own.
 	EmbeddedDefault bool
-	// AgentConcurrency and QueueConcurrency are how many people and queues are worked on at once.
-	AgentConcurrency, QueueConcurrency int
+	// AgentConcurrency, QueueConcurrency and CaseConcurrency are how many people, queues and cases are worked on at once.
+	AgentConcurrency, QueueConcurrency, CaseConcurrency int
 	// Open opens a centre's telephone system.
 	Open center.Opener
 	// Identify names a telephone system without its credentials.
@@ -70,6 +70,7 @@ type operator struct {
 	// leaving are people whose way out waits for what the servers tell.
 	leaving *leaving
 	presses *presses
+	callers *callers
 	drift   *driftCounts
 	options Options
 }
@@ -83,9 +84,9 @@ func Setup(mgr manager.Manager, options Options) error {
 		Client: mgr.GetClient(), live: mgr.GetAPIReader(), feed: NewFeed(mgr.GetCache(), mgr.GetAPIReader()),
 		sites: newSites(), secrets: newSecretCache(), recorder: mgr.GetEventRecorder("roster"), options: options,
 		announced: &announcements{held: map[heldKey]struct{}{}},
-		fleet:     options.Fleet, leaving: newLeaving(), presses: newPresses(), drift: newDriftCounts(),
+		fleet:     options.Fleet, leaving: newLeaving(), presses: newPresses(), callers: newCallers(), drift: newDriftCounts(),
 	}
-	op.centers = center.New(options.Open, op.centerChanged, op.drifted, mgr.GetLogger().WithName("center"))
+	op.centers = center.New(options.Open, op.recordsLoaded, op.centerChanged, op.drifted, mgr.GetLogger().WithName("center"))
 	op.fleet.Hook(op.hooks())
 	if err := mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
 		<-ctx.Done()
@@ -113,6 +114,8 @@ func Setup(mgr manager.Manager, options Options) error {
 		{"agentgroup", kindGroup, 4, newGroupReconciler(op)},
 		{"team", kindTeam, 4, newTeamReconciler(op)},
 		{"agent", kindAgent, options.AgentConcurrency, &agentReconciler{op}},
+		{"caseassignment", kindCase, options.CaseConcurrency, &caseReconciler{op}},
+		{"caller", kindCaller, callerConcurrency, &callerReconciler{op}},
 	} {
 		err := ctrl.NewControllerManagedBy(mgr).Named(c.name).
 			WatchesRawSource(op.feed.source(c.kind)).
@@ -132,13 +135,15 @@ func Setup(mgr manager.Manager, options Options) error {
 // centerChanged is told of every change of a connection. What is recorded there but not declared is looked at too.
 func (op *operator) centerChanged(namespace string, status center.Status) {
 	op.feed.enqueue(kindCenter, namespace, priorityEdit, 0, centerName)
-	var agents, queues []string
+	var agents, queues, phones []string
 	if c := op.centers.Get(namespace); c != nil && status.State == v1alpha1.ConnectionConnected {
 		agents, queues = c.RecordedNames()
+		agents = append(agents, op.feed.Directory(namespace).SeatsLeft()...)
+		phones = c.RecordedPhones()
 		// Until the records are there nobody can tell who may listen to whom, and what is right there is not written again.
 		op.judgeAll(namespace, "")
 	}
-	op.feed.everything(namespace, priorityLow, agents, queues)
+	op.feed.everything(namespace, priorityLow, agents, queues, phones)
 }
 
 // until is how long from now to a moment that was decided on; never zero, which would mean never.

@@ -46,6 +46,9 @@ type queueScope struct {
 
 // Reconcile brings one queue to what is declared of it.
 func (r *queueReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	if roster.IsGroupQueue(req.Name) {
+		return r.reconcileGroupQueue(ctx, req.NamespacedName)
+	}
 	queue := &v1alpha1.Queue{}
 	if err := r.Get(ctx, req.NamespacedName, queue); err != nil {
 		if apierrors.IsNotFound(err) {

@@ -201,7 +201,7 @@ func (w *world) startOperator() {
 		return nil, telephony.Errorf(telephony.Refused, nil, "no server %s in this test", c.Address)
 	}, logr.Discard())
 	Expect(controllers.Setup(mgr, controllers.Options{
-		DataDir: w.dataDir, EmbeddedDefault: w.embedded, AgentConcurrency: 16, QueueConcurrency: 4,
+		DataDir: w.dataDir, EmbeddedDefault: w.embedded, AgentConcurrency: 16, QueueConcurrency: 4, CaseConcurrency: 16,
 		Open: open, Now: w.clock, SkipNameValidation: true, Fleet: fleet,
 		Identify: func(t center.Target) (string, error) { return asterisk.Identity(asteriskConfig("", t)) },
 	})).To(Succeed())

@@ -69,7 +69,7 @@ func TestSamples(t *testing.T) {
 			}
 		}
 	}
-	for kind, want := range map[string]int{"Agent": 32, "AgentGroup": 4, "Team": 5, "Queue": 8, "ContactCenter": 1} {
+	for kind, want := range map[string]int{"Agent": 32, "AgentGroup": 4, "Team": 5, "Queue": 8, "ContactCenter": 1, "CaseAssignment": 5} {
 		if kinds[kind] != want {
 			t.Errorf("%d objects of kind %s, want %d", kinds[kind], kind, want)
 		}

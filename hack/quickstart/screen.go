@@ -71,7 +71,7 @@ FROM roster_memberships m
 JOIN roster_agents a ON a.center = m.center AND a.name = m.agent
 LEFT JOIN queue_members p ON p.queue_name = m.queue AND p.interface = a.interface
 LEFT JOIN roster_extensions e ON e.center = m.center AND e.queue = m.queue
-WHERE m.center = ?
+WHERE m.center = ? AND m.queue NOT LIKE '%.%'
 GROUP BY m.queue, m.agent
 ORDER BY m.queue, MAX(m.stars) DESC, m.agent`
 	peopleQuery = `
@@ -140,8 +140,8 @@ func inOrder(channels string) string {
 
 // readNotes are what Ready objects say besides.
 func readNotes(ctx context.Context, s *samples) ([]string, error) {
-	agents, queues := &v1alpha1.AgentList{}, &v1alpha1.QueueList{}
-	for _, list := range []client.ObjectList{agents, queues} {
+	agents, queues, cases := &v1alpha1.AgentList{}, &v1alpha1.QueueList{}, &v1alpha1.CaseAssignmentList{}
+	for _, list := range []client.ObjectList{agents, queues, cases} {
 		if err := s.client.List(ctx, list, client.InNamespace(s.namespace)); err != nil {
 			return nil, err
 		}
@@ -159,6 +159,16 @@ func readNotes(ctx context.Context, s *samples) ([]string, error) {
 			if c.Type == v1alpha1.ConditionConflicted || c.Type == v1alpha1.ConditionStaffed && c.Status == "False" {
 				notes = append(notes, fmt.Sprintf("Queue %s: %s", queues.Items[i].Name, c.Message))
 			}
+		}
+	}
+	for i := range cases.Items {
+		c := &cases.Items[i]
+		switch c.Status.Phase {
+		case v1alpha1.CaseCovered:
+			a := &c.Status.Assignees[0]
+			notes = append(notes, fmt.Sprintf("Case %s of %s is covered by %s: %s", c.Name, a.Covers, a.Name, a.Cause))
+		case v1alpha1.CaseUnassigned:
+			notes = append(notes, fmt.Sprintf("Case %s is nobody's", c.Name))
 		}
 	}
 	return notes, nil
@@ -260,6 +270,7 @@ func (q *quickstart) writeNext(w io.Writer, namespace string) {
 WHAT TO TRY NEXT   (in another terminal, in this folder)
   %[1]s get ag,grp,tm,q                                        the whole centre
   %[1]s get ag --field-selector status.phase=OnLeave           who is away
+  %[1]s get ca                                                 who holds which case, and in whose place
   %[1]s describe ag lars-nygaard                               the deliberate conflict
   %[1]s patch ag bob-lee --type merge -p '{"spec":{"state":"Deactivated"}}'
   %[1]s get ag bob-lee -o yaml                                 what became of it: status%[7]s

@@ -4,6 +4,8 @@ package center
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -56,8 +58,7 @@ const (
 type Center struct {
 	namespace string
 	target    Target
-	open      Opener
-	changed   func(namespace string, status Status)
+	hooks     hooks
 	log       logr.Logger
 	stop      context.CancelFunc
 	done      chan struct{}
@@ -68,21 +69,25 @@ type Center struct {
 	backend telephony.Backend
 	agents  map[string]telephony.AgentRecord
 	queues  map[string]telephony.QueueRecord
-	// suspects are people and queues whose rows somebody else changed, until they are applied again.
-	suspectAgents, suspectQueues map[string]struct{}
+	sticky  map[string]telephony.Sticky
+	// suspects are people, queues and known callers whose rows somebody else changed, until they are applied again.
+	suspectAgents, suspectQueues, suspectSticky map[string]struct{}
+	// writing counts the calls under way that write a known caller, by phone. written are the callers that were written
+	// since the comparison under way began: of them it does not tell whether they are as they should be.
+	writing map[string]int
+	written map[string]struct{}
 
 	comparing comparing
 }
 
-func newCenter(namespace string, target Target, open Opener,
-	changed func(string, Status), drifted func(string, *telephony.Drift), log logr.Logger,
-) *Center {
+func newCenter(namespace string, target Target, hooks hooks, log logr.Logger) *Center {
 	ctx, stop := context.WithCancel(context.Background())
 	c := &Center{
-		namespace: namespace, target: target, open: open, changed: changed, log: log, stop: stop,
+		namespace: namespace, target: target, hooks: hooks, log: log, stop: stop,
 		done: make(chan struct{}), broken: make(chan struct{}, 1),
-		suspectAgents: map[string]struct{}{}, suspectQueues: map[string]struct{}{},
-		comparing: comparing{now: make(chan struct{}, 1), changed: make(chan struct{}, 1), drifted: drifted},
+		suspectAgents: map[string]struct{}{}, suspectQueues: map[string]struct{}{}, suspectSticky: map[string]struct{}{},
+		writing:   map[string]int{},
+		comparing: comparing{now: make(chan struct{}, 1), changed: make(chan struct{}, 1)},
 		status: Status{
 			State: v1alpha1.ConnectionConnecting, Since: time.Now(), Type: target.Type, Identity: target.Identity,
 		},
@@ -135,7 +140,7 @@ func (c *Center) connect(ctx context.Context) error {
 	c.mu.RUnlock()
 	if backend == nil {
 		var err error
-		if backend, err = c.open(c.namespace, c.target); err != nil {
+		if backend, err = c.hooks.open(c.namespace, c.target); err != nil {
 			return err
 		}
 		c.mu.Lock()
@@ -153,10 +158,13 @@ func (c *Center) connect(ctx context.Context) error {
 	case <-c.broken:
 	default:
 	}
+	c.hooks.loaded(c.namespace, records)
 	c.mu.Lock()
-	c.agents, c.queues = records.Agents, records.Queues
+	c.agents, c.queues, c.sticky = records.Agents, records.Queues, records.Sticky
 	clear(c.suspectAgents)
 	clear(c.suspectQueues)
+	clear(c.suspectSticky)
+	c.written = nil
 	c.mu.Unlock()
 	c.become(v1alpha1.ConnectionConnected, "")
 	return nil
@@ -203,7 +211,7 @@ func (c *Center) become(state v1alpha1.ConnectionState, message string) {
 	status := c.status
 	c.mu.Unlock()
 	c.log.Info("telephone system", "namespace", c.namespace, "state", state, "message", message)
-	c.changed(c.namespace, status)
+	c.hooks.changed(c.namespace, status)
 }
 
 func sleep(ctx context.Context, d time.Duration) {
@@ -251,6 +259,21 @@ func (c *Center) RecordedNames() (agents, queues []string) {
 	return agents, queues
 }
 
+// RecordedSticky is what is recorded of a known caller; known is false where nothing was ever loaded.
+func (c *Center) RecordedSticky(phone string) (sticky telephony.Sticky, registered, known bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	sticky, registered = c.sticky[phone]
+	return sticky, registered, c.sticky != nil
+}
+
+// RecordedPhones are the numbers of all known callers that are recorded, in no order.
+func (c *Center) RecordedPhones() []string {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return slices.Collect(maps.Keys(c.sticky))
+}
+
 // ApplyAgent makes the telephone system match one person. See telephony.Backend.
 func (c *Center) ApplyAgent(ctx context.Context, agent *telephony.Agent) (telephony.AgentResult, error) {
 	var result telephony.AgentResult
@@ -292,6 +315,52 @@ func (c *Center) RemoveQueue(ctx context.Context, name string) error {
 			delete(c.queues, name)
 			delete(c.suspectQueues, name)
 		})
+}
+
+// ApplySticky makes the telephone system send a known caller's calls where they belong. See telephony.Backend.
+func (c *Center) ApplySticky(ctx context.Context, sticky *telephony.Sticky) (changed bool, err error) {
+	c.beginWrite(sticky.Phone)
+	defer c.endWrite(sticky.Phone)
+	err = c.do(func(b telephony.Backend) (err error) {
+		changed, err = b.ApplySticky(ctx, sticky)
+		return err
+	}, func() {
+		c.sticky[sticky.Phone] = *sticky
+		delete(c.suspectSticky, sticky.Phone)
+	})
+	return changed, err
+}
+
+// RemoveSticky forgets a known caller. See telephony.Backend.
+func (c *Center) RemoveSticky(ctx context.Context, phone string) (changed bool, err error) {
+	c.beginWrite(phone)
+	defer c.endWrite(phone)
+	err = c.do(func(b telephony.Backend) (err error) {
+		changed, err = b.RemoveSticky(ctx, phone)
+		return err
+	}, func() {
+		delete(c.sticky, phone)
+		delete(c.suspectSticky, phone)
+	})
+	return changed, err
+}
+
+// beginWrite notes that a known caller is being written, until endWrite.
+func (c *Center) beginWrite(phone string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.writing[phone]++
+	if c.written != nil {
+		c.written[phone] = struct{}{}
+	}
+}
+
+func (c *Center) endWrite(phone string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.writing[phone]--; c.writing[phone] == 0 {
+		delete(c.writing, phone)
+	}
 }
 
 // do calls the telephone system if it is connected, remembers what was done, and notices that it is gone.

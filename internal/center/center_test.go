@@ -46,8 +46,8 @@ func eventually(t *testing.T, what string, is func() bool) {
 func open(t *testing.T, backend *fake.Backend) (*center.Centers, *watched) {
 	t.Helper()
 	w := &watched{}
-	centers := center.New(func(string, center.Target) (telephony.Backend, error) { return backend, nil }, w.changed,
-		func(string, *telephony.Drift) {}, logr.Discard())
+	centers := center.New(func(string, center.Target) (telephony.Backend, error) { return backend, nil },
+		func(string, *telephony.Records) {}, w.changed, func(string, *telephony.Drift, []string, int) {}, logr.Discard())
 	t.Cleanup(centers.Close)
 	centers.Use("acme", center.Target{Identity: "one"})
 	return centers, w

@@ -10,21 +10,30 @@ import (
 
 // Centers keeps the connections of all centres, one a namespace. It is safe for concurrent use.
 type Centers struct {
-	open    Opener
-	changed func(namespace string, status Status)
-	drifted func(namespace string, drift *telephony.Drift)
-	log     logr.Logger
+	hooks hooks
+	log   logr.Logger
 
 	mu   sync.RWMutex
 	byNS map[string]*Center
 }
 
-// New makes an empty set of connections. changed is called, from any goroutine, whenever a connection's state
-// changes, and drifted whenever a comparison found something.
-func New(open Opener, changed func(namespace string, status Status),
-	drifted func(namespace string, drift *telephony.Drift), log logr.Logger,
+// hooks are what connections ask and tell.
+type hooks struct {
+	open    Opener
+	loaded  func(namespace string, records *telephony.Records)
+	changed func(namespace string, status Status)
+	drifted func(namespace string, drift *telephony.Drift, phones []string, fresh int)
+}
+
+// New makes an empty set of connections. From any goroutine it calls loaded with what is recorded, after each
+// connection and before anybody is told of it or finds the records here; changed whenever a connection's state
+// changes; and drifted whenever a comparison found something. phones are the known callers that it made suspect, sorted,
+// and fresh is how many of them were not so before: see IsSuspectSticky.
+func New(open Opener, loaded func(namespace string, records *telephony.Records),
+	changed func(namespace string, status Status),
+	drifted func(namespace string, drift *telephony.Drift, phones []string, fresh int), log logr.Logger,
 ) *Centers {
-	return &Centers{open: open, changed: changed, drifted: drifted, log: log, byNS: map[string]*Center{}}
+	return &Centers{hooks: hooks{open, loaded, changed, drifted}, log: log, byNS: map[string]*Center{}}
 }
 
 // Get is a namespace's centre, or nil where none is in use.
@@ -49,7 +58,7 @@ func (s *Centers) Use(namespace string, target Target) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.byNS[namespace] = newCenter(namespace, target, s.open, s.changed, s.drifted, s.log)
+	s.byNS[namespace] = newCenter(namespace, target, s.hooks, s.log)
 }
 
 // Drop ends the use of a namespace's telephone system.

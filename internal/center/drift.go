@@ -3,6 +3,7 @@ package center
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,7 +13,6 @@ import (
 
 // comparing is when the telephone system is compared with what was applied.
 type comparing struct {
-	drifted func(namespace string, drift *telephony.Drift)
 	// now asks for a comparison at once; changed tells of another interval.
 	now, changed chan struct{}
 
@@ -81,17 +81,60 @@ func (c *Center) compare(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, compareTimeout)
 	defer cancel()
+	c.beginComparison()
 	drift, err := backend.Compare(ctx)
+	phones, fresh := c.suspectPhones(drift)
 	if err != nil {
 		if ctx.Err() == nil {
 			c.log.Info("cannot compare the telephone system", "namespace", c.namespace, "reason", err.Error())
 		}
 		return
 	}
-	if len(drift.Agents)+len(drift.Queues)+len(drift.Strays) == 0 {
+	if len(drift.Agents)+len(drift.Queues)+len(drift.Strays)+len(phones) == 0 {
 		return
 	}
-	c.comparing.drifted(c.namespace, drift)
+	c.hooks.drifted(c.namespace, drift, phones, fresh)
+}
+
+// beginComparison has known callers noted that are written while the comparison reads.
+func (c *Center) beginComparison() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.written = map[string]struct{}{}
+	for phone := range c.writing {
+		c.written[phone] = struct{}{}
+	}
+}
+
+// suspectPhones ends a comparison: known callers that are not as they are recorded here, and that nobody has written
+// meanwhile, become suspect. It returns them, sorted, and how many were not so before.
+func (c *Center) suspectPhones(drift *telephony.Drift) (phones []string, fresh int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	written := c.written
+	c.written = nil
+	if drift == nil || written == nil { // it failed, or the records were read anew
+		return nil, 0
+	}
+	before := len(c.suspectSticky)
+	suspect := func(phone string) {
+		if _, meanwhile := written[phone]; !meanwhile {
+			c.suspectSticky[phone] = struct{}{}
+			phones = append(phones, phone)
+		}
+	}
+	for phone, sticky := range c.sticky {
+		if found, there := drift.Sticky[phone]; !there || found != sticky {
+			suspect(phone)
+		}
+	}
+	for phone := range drift.Sticky {
+		if _, recorded := c.sticky[phone]; !recorded {
+			suspect(phone)
+		}
+	}
+	slices.Sort(phones)
+	return phones, len(c.suspectSticky) - before
 }
 
 // Suspect notes that somebody else changed the rows of people and queues: what is recorded of them says no more
@@ -126,5 +169,13 @@ func (c *Center) IsSuspectQueue(queue string) bool {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	_, is := c.suspectQueues[queue]
+	return is
+}
+
+// IsSuspectSticky says whether the row of a known caller was changed, taken out or put in by somebody else.
+func (c *Center) IsSuspectSticky(phone string) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	_, is := c.suspectSticky[phone]
 	return is
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -29,6 +30,7 @@ import (
 
 	"roster.dev/roster/api/v1alpha1"
 	"roster.dev/roster/controllers"
+	"roster.dev/roster/internal/book"
 	"roster.dev/roster/internal/center"
 	"roster.dev/roster/internal/endpoint"
 	"roster.dev/roster/internal/live"
@@ -50,6 +52,7 @@ type ManagerOptions struct {
 	LeaderNamespace  string
 	AgentConcurrency int
 	QueueConcurrency int
+	CaseConcurrency  int
 	LogLevel         string
 }
 
@@ -77,13 +80,15 @@ func newManagerCommand(version string) *cobra.Command {
 	f.StringVar(&o.MetricsAddress, "metrics-bind-address", "0", "`address` of the metrics endpoint, such as :8080; 0 turns it off")
 	f.StringVar(&o.HealthAddress, "health-probe-bind-address", "0", "`address` of /healthz and /readyz, such as :8081; 0 turns it off")
 	f.StringVar(&o.LiveAddress, "live-bind-address", "0",
-		"`address` of the HTTPS endpoint that serves the live staff list and changes passwords, such as :8443; 0 turns it off")
+		"`address` of the HTTPS endpoint that serves the live staff list, client books and agendas, and changes passwords, "+
+			"such as :8443; 0 turns it off")
 	f.StringVar(&o.LiveCert, "live-cert-file", "", "PEM `file` of the endpoint's certificate; default: one made at each start")
 	f.StringVar(&o.LiveKey, "live-key-file", "", "PEM `file` of its key")
 	f.BoolVar(&o.LeaderElect, "leader-elect", false, "let one of several managers work, the others stand by")
 	f.StringVar(&o.LeaderNamespace, "leader-election-namespace", "", "`namespace` of the election's Lease; default: the Pod's")
 	f.IntVar(&o.AgentConcurrency, "agent-concurrency", 64, "how many people are worked on at once")
 	f.IntVar(&o.QueueConcurrency, "queue-concurrency", 8, "how many queues are worked on at once")
+	f.IntVar(&o.CaseConcurrency, "case-concurrency", 64, "how many cases are worked on at once")
 	f.StringVar(&o.LogLevel, "log-level", "info", "error, info or debug")
 	return cmd
 }
@@ -139,7 +144,7 @@ func RunManager(ctx context.Context, config *rest.Config, o ManagerOptions) erro
 	err = controllers.Setup(mgr, controllers.Options{
 		Fleet: fleet, Staff: staff,
 		DataDir: dataDir, EmbeddedDefault: o.EmbeddedDefault == "on",
-		AgentConcurrency: o.AgentConcurrency, QueueConcurrency: o.QueueConcurrency,
+		AgentConcurrency: o.AgentConcurrency, QueueConcurrency: o.QueueConcurrency, CaseConcurrency: o.CaseConcurrency,
 		Open:     func(ns string, t center.Target) (telephony.Backend, error) { return open(ns, t, log) },
 		Identify: func(t center.Target) (string, error) { return asterisk.Identity(asteriskConfig("", t)) },
 	})
@@ -154,15 +159,15 @@ func addEndpoint(mgr manager.Manager, fleet *live.Fleet, o ManagerOptions, log l
 	if o.LiveAddress == "0" {
 		return nil, nil
 	}
-	staff := live.NewStaff(fleet.Sight)
+	staff, index := live.NewStaff(fleet.Sight), book.New()
 	server, err := endpoint.New(endpoint.Options{
-		Address: o.LiveAddress, CertFile: o.LiveCert, KeyFile: o.LiveKey, Staff: staff, Synced: staff.IsComplete,
+		Address: o.LiveAddress, CertFile: o.LiveCert, KeyFile: o.LiveKey, Staff: staff, Synced: staff.IsComplete, Book: index,
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("roster"), Log: log.WithName("endpoint"),
 	})
 	if err != nil {
 		return nil, err
 	}
-	return staff, mgr.Add(server)
+	return staff, errors.Join(mgr.Add(&book.Feed{Cache: mgr.GetCache(), Index: index}), mgr.Add(server))
 }
 
 func logger(level string) (logr.Logger, error) {

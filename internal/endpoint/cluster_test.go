@@ -32,6 +32,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"roster.dev/roster/api/v1alpha1"
+	"roster.dev/roster/internal/book"
 	"roster.dev/roster/internal/live"
 	"roster.dev/roster/internal/telephony"
 )
@@ -94,7 +95,8 @@ func newCluster(t *testing.T) *cluster {
 		Client: client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: ptr.To(true)}},
 	})
 	c.Expect(err).NotTo(HaveOccurred())
-	c.staffed = live.NewStaff(c.sight)
+	c.staffed, c.books = live.NewStaff(c.sight), book.New()
+	c.Expect(mgr.Add(&book.Feed{Cache: mgr.GetCache(), Index: c.books})).To(Succeed())
 	informer, err := mgr.GetCache().GetInformer(t.Context(), &v1alpha1.Agent{})
 	c.Expect(err).NotTo(HaveOccurred())
 	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
@@ -103,7 +105,7 @@ func newCluster(t *testing.T) *cluster {
 	})
 	c.Expect(err).NotTo(HaveOccurred())
 	c.server, err = New(Options{
-		Address: "127.0.0.1:0", Staff: c.staffed, Client: mgr.GetClient(), Live: mgr.GetAPIReader(),
+		Address: "127.0.0.1:0", Staff: c.staffed, Book: c.books, Client: mgr.GetClient(), Live: mgr.GetAPIReader(),
 		Recorder: mgr.GetEventRecorder("roster"), Log: log.WithName("live"), Review: 300 * time.Millisecond, Now: c.now,
 	})
 	c.Expect(err).NotTo(HaveOccurred())
@@ -205,6 +207,14 @@ func TestEndpointOnACluster(t *testing.T) {
 	viewer := c.hire("viewer", rbacv1.RoleRef{Kind: "ClusterRole", Name: "roster-viewer"})
 	alice := c.hire("alice", rbacv1.RoleRef{Kind: "Role", Name: "own-password"})
 	admin := c.hire("admin", rbacv1.RoleRef{Kind: "ClusterRole", Name: "roster-admin"})
+	c.Expect(c.k8s.Create(t.Context(), &rbacv1.Role{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "acme", Name: "own-book"},
+		Rules: []rbacv1.PolicyRule{{
+			APIGroups: []string{"staff.roster.dev"}, Resources: []string{"agents/live"},
+			ResourceNames: []string{"bob"}, Verbs: []string{"get", "watch"},
+		}},
+	})).To(Succeed())
+	bob := c.hire("bob", rbacv1.RoleRef{Kind: "Role", Name: "own-book"})
 	// The API server's authorizer learns of new bindings by watching them.
 	c.Eventually(func() int {
 		c.later(decisionLife)
@@ -266,6 +276,62 @@ func TestEndpointOnACluster(t *testing.T) {
 		g.Expect(statusOf(g, string(e.Object)).Reason).To(Equal(metav1.StatusReasonUnauthorized))
 		e, _ = s.next(g, time.Second)
 		g.Expect(e.Type).To(BeEmpty())
+	})
+
+	t.Run("S6 S7: a case that moves from one person to another is in the book and agenda of its holder", func(t *testing.T) {
+		g := NewWithT(t)
+		ownBook, ownAgenda := bookPath+"?agent=bob", agendaPath+"?agent=bob"
+		for path, code := range map[string]int{
+			ownBook: 200, ownAgenda: 200, bookPath: 403, agendaPath: 403, bookPath + "?agent=alice": 403, agendaPath + "?agent=alice,bob": 403,
+		} {
+			g.Eventually(func() int {
+				c.later(decisionLife)
+				got, _ := c.do(http.MethodGet, path, bob, "")
+				return got
+			}, 10*time.Second).Should(Equal(code), path)
+		}
+		follow := func(path, token string) *stream {
+			s := c.follow(path+"&watch=1", token)
+			e, _ := s.next(g, 5*time.Second)
+			g.Expect(e.Type).To(Equal("STATE"))
+			g.Expect(read[any](g, string(e.Object)).Items).To(BeEmpty())
+			return s
+		}
+		alicesBook, alicesAgenda := follow(bookPath+"?agent=alice", supervisor), follow(agendaPath+"?agent=alice", supervisor)
+		bobsBook, bobsAgenda := follow(ownBook, bob), follow(ownAgenda, bob)
+
+		refund := held("refund")
+		refund.Spec.Appointment = nil
+		refund.Spec.Assignees = []v1alpha1.Assignee{{Name: "alice"}}
+		c.Expect(c.k8s.Create(t.Context(), refund)).To(Succeed())
+		give := func(phase v1alpha1.CasePhase, people ...string) {
+			t.Helper()
+			refund.Status.Phase, refund.Status.Assignees = phase, holders(people...)
+			g.Expect(c.k8s.Status().Update(t.Context(), refund)).To(Succeed())
+		}
+		give(v1alpha1.CaseAssigned, "alice")
+		g.Expect(told(g, alicesBook, 5*time.Second, clientLine)).To(Equal("ADDED alice refund"))
+		g.Expect(told(g, alicesAgenda, 5*time.Second, agendaLine)).To(Equal("ADDED alice NextAction refund"))
+
+		give(v1alpha1.CaseCovered, "bob")
+		g.Expect(told(g, alicesBook, 5*time.Second, clientLine)).To(Equal("DELETED alice refund"))
+		g.Expect(told(g, alicesAgenda, 5*time.Second, agendaLine)).To(Equal("DELETED alice NextAction refund"))
+		g.Expect(told(g, bobsBook, 5*time.Second, clientLine)).To(Equal("ADDED bob refund"))
+		g.Expect(told(g, bobsAgenda, 5*time.Second, agendaLine)).To(Equal("ADDED bob NextAction refund"))
+		_, text := c.do(http.MethodGet, ownBook, bob, "")
+		g.Expect(read[book.ClientEntry](g, text).Items).To(HaveLen(1))
+
+		refund.Spec.State = v1alpha1.CaseCompleted
+		g.Expect(c.k8s.Update(t.Context(), refund)).To(Succeed())
+		g.Expect(told(g, bobsBook, 5*time.Second, clientLine)).To(Equal("DELETED bob refund"))
+		g.Expect(told(g, bobsAgenda, 5*time.Second, agendaLine)).To(Equal("DELETED bob NextAction refund"))
+		refund.Spec.State = v1alpha1.CaseOpen
+		g.Expect(c.k8s.Update(t.Context(), refund)).To(Succeed())
+		give(v1alpha1.CaseAssigned, "bob")
+		g.Expect(told(g, bobsBook, 5*time.Second, clientLine)).To(Equal("ADDED bob refund"))
+		g.Expect(c.k8s.Delete(t.Context(), refund)).To(Succeed())
+		g.Expect(told(g, bobsBook, 5*time.Second, clientLine)).To(Equal("DELETED bob refund"))
+		g.Expect(alicesBook.lines).NotTo(Receive(HavePrefix("event:")))
 	})
 
 	t.Run("S3: a person changes their password, and no other's", func(t *testing.T) {

@@ -7,11 +7,12 @@ import (
 	"net/http"
 	"time"
 
+	"roster.dev/roster/internal/book"
 	"roster.dev/roster/internal/live"
 )
 
 const (
-	// maximumFollowers is how many clients may follow a staff list at once.
+	// maximumFollowers is how many clients may follow lists at once.
 	maximumFollowers = 256
 	// pace is the least time between two deliveries to a follower: of rows that change meanwhile, each comes once.
 	pace = 50 * time.Millisecond
@@ -37,13 +38,13 @@ type ending struct{ why *failure }
 
 func (e ending) Error() string { return e.why.message }
 
-// follow sends the rows of a filter as they are, and then every change, until the client goes or may not any more.
-func (s *Server) follow(out *output, r *http.Request, token string, demand Demand, filter live.Filter) *failure {
+// follow sends the rows of a list as they are, and then every change, until the client goes or may not any more.
+func follow[T any](s *Server, out *output, r *http.Request, token string, demand Demand, l *list[T]) *failure {
 	select {
 	case s.followers <- struct{}{}:
 		defer func() { <-s.followers }()
 	default:
-		return tooMany("too many clients follow staff lists: close one", idleTimeout)
+		return tooMany("too many clients follow lists: close one", idleTimeout)
 	}
 	subscribers.Inc()
 	defer subscribers.Dec()
@@ -53,23 +54,23 @@ func (s *Server) follow(out *output, r *http.Request, token string, demand Deman
 	defer end(nil)
 	go s.reviewAgain(ctx, token, demand, end)
 
-	subscription := s.options.Staff.Subscribe(demand.Namespace, filter)
-	defer subscription.Close()
+	following := l.subscribe()
+	defer following.Close()
 	out.header("text/event-stream")
-	if out.state(subscription) != nil {
+	if l.writeState(out, following) != nil {
 		return nil
 	}
 	beat := time.Now().Add(s.options.Heartbeat)
 	for {
 		waiting, cancel := context.WithDeadline(ctx, beat)
-		changes, err := subscription.Next(waiting)
+		changes, err := following.Next(waiting)
 		cancel()
 		var ended ending
 		switch {
-		case errors.Is(err, live.ErrBehind):
-			err = out.state(subscription)
+		case errors.Is(err, live.ErrBehind), errors.Is(err, book.ErrBehind):
+			err = l.writeState(out, following)
 		case errors.As(context.Cause(ctx), &ended):
-			_ = out.event(eventError, ended.why.status())
+			_ = out.event(event{eventError, ended.why.status()})
 			_ = out.flush()
 			return nil
 		case ctx.Err() != nil:
@@ -123,32 +124,32 @@ func (o *output) header(contentType string) {
 	o.response.WriteHeader(http.StatusOK)
 }
 
-// state sends all rows.
-func (o *output) state(subscription *live.Subscription) error {
-	_, _ = o.WriteString("event: " + eventState + "\ndata: {\"type\":\"" + eventState + "\",\"object\":")
-	writeList(o, subscription.State)
-	_, _ = o.WriteString("}\n\n")
-	return o.flush()
+// writeState sends all rows.
+func (l *list[T]) writeState(out *output, following subscription[T]) error {
+	_, _ = out.WriteString("event: " + eventState + "\ndata: {\"type\":\"" + eventState + "\",\"object\":")
+	l.write(out, following.State)
+	_, _ = out.WriteString("}\n\n")
+	return out.flush()
 }
 
-func (o *output) changes(changes []live.Change) error {
-	for i, c := range changes {
+func (o *output) changes(changes []event) error {
+	for i, e := range changes {
 		if i%1000 == 0 {
 			o.patience()
 		}
-		if err := o.event(string(c.Type), c.Row); err != nil {
+		if err := o.event(e); err != nil {
 			return err
 		}
 	}
 	return o.flush()
 }
 
-func (o *output) event(eventType string, object any) error {
-	text, err := json.Marshal(event{eventType, object})
+func (o *output) event(e event) error {
+	text, err := json.Marshal(e)
 	if err != nil {
 		return err
 	}
-	_, _ = o.WriteString("event: " + eventType + "\ndata: ")
+	_, _ = o.WriteString("event: " + e.Type + "\ndata: ")
 	_, _ = o.Write(text)
 	_, err = o.WriteString("\n\n")
 	return err

@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"roster.dev/roster/api/v1alpha1"
+	"roster.dev/roster/internal/book"
 	"roster.dev/roster/internal/live"
 	"roster.dev/roster/internal/telephony"
 )
@@ -107,6 +108,7 @@ type rig struct {
 	api     client.WithWatch
 	events  *events.FakeRecorder
 	staffed *live.Staff
+	books   *book.Index
 	server  *Server
 	url     string
 	client  *http.Client
@@ -138,7 +140,8 @@ func newRig(t *testing.T, change func(*Options), objects ...client.Object) *rig 
 		T: t, GomegaWithT: NewWithT(t), desk: &desk{}, events: events.NewFakeRecorder(100), sights: map[string]live.Sight{},
 	}
 	r.desk.allow("carla", mayRead, mayFollow)
-	r.staffed = live.NewStaff(r.sight)
+	r.staffed, r.books = live.NewStaff(r.sight), book.New()
+	r.books.Complete()
 	r.api = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
 		WithInterceptorFuncs(interceptor.Funcs{
 			Update: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.UpdateOption) error {
@@ -151,7 +154,7 @@ func newRig(t *testing.T, change func(*Options), objects ...client.Object) *rig 
 			},
 		}).Build()
 	options := Options{
-		Address: "127.0.0.1:0", Staff: r.staffed, Client: r.api, Live: r.api, Recorder: r.events, Log: logr.Discard(),
+		Address: "127.0.0.1:0", Staff: r.staffed, Book: r.books, Client: r.api, Live: r.api, Recorder: r.events, Log: logr.Discard(),
 		Reviewer: r.desk, Now: r.now,
 	}
 	if change != nil {

@@ -12,7 +12,7 @@ var (
 	}, []string{"route", "code"})
 	subscribers = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "roster_endpoint_subscribers",
-		Help: "Clients that follow a staff list.",
+		Help: "Clients that follow a list.",
 	})
 )
 

@@ -1,5 +1,5 @@
-// Package endpoint is the manager's own HTTPS endpoint: the staff list as it is now, and the change of one's own
-// phone password. Callers show a token of the cluster, and their rights are those that RBAC gives them.
+// Package endpoint is the manager's own HTTPS endpoint: the staff list, client books and agendas as they are now, and
+// the change of one's own phone password. Callers show a token of the cluster, and their rights are those that RBAC gives them.
 //
 // Every replica serves it, from its own memory.
 package endpoint
@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"roster.dev/roster/internal/book"
 	"roster.dev/roster/internal/live"
 )
 
@@ -43,10 +44,12 @@ type Options struct {
 	// CertFile and KeyFile are the server's certificate, read again when they change. Without them it makes one for
 	// itself.
 	CertFile, KeyFile string
-	// Staff is what is served.
+	// Staff is the staff list.
 	Staff *live.Staff
 	// Synced says whether Staff has been told of everybody since the start; nil: it has.
 	Synced func() bool
+	// Book is the client books and agendas.
+	Book *book.Index
 	// Client reads Agents and ContactCenters, from a cache where it has one, and writes Secrets and reviews.
 	Client client.Client
 	// Live reads Secrets past any cache.
@@ -178,11 +181,12 @@ func (s *Server) Handler() http.Handler {
 	handle := func(pattern, route, method string, h handler) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { s.answer(w, r, route, method, h) })
 	}
-	handle("/v1alpha1/namespaces/{namespace}/staff", "staff", http.MethodGet, s.staff)
+	handle("/v1alpha1/namespaces/{namespace}/staff", "staff", http.MethodGet, serve(s, s.staff))
+	handle("/v1alpha1/namespaces/{namespace}/book", "book", http.MethodGet, serve(s, s.book))
+	handle("/v1alpha1/namespaces/{namespace}/agenda", "agenda", http.MethodGet, serve(s, s.agenda))
 	handle("/v1alpha1/namespaces/{namespace}/agents/{agent}/password", "password", http.MethodPost, s.password)
 	handle("/", "other", "", func(http.ResponseWriter, *http.Request) *failure {
-		return notFound("there are /v1alpha1/namespaces/{namespace}/staff and " +
-			"/v1alpha1/namespaces/{namespace}/agents/{agent}/password")
+		return notFound("there are, below /v1alpha1/namespaces/{namespace}: staff, book, agenda, agents/{agent}/password")
 	})
 	return mux
 }

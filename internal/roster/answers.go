@@ -18,11 +18,15 @@ func (d *Directory) Declared(agent string) (declared Declared, ok bool) {
 	declared.Teams = e.teams
 	declared.Claims = make([]Claim, 0, len(e.groups))
 	for _, g := range e.groups {
-		declared.Claims = append(declared.Claims, Claim{Group: g, Created: d.groups.all[g].Created})
+		declared.Claims = append(declared.Claims, Claim{Group: g, Created: d.groups.all[g].Created, Sticky: d.cases.names(g)})
 	}
 	for name := range d.queuesNaming.of(agent) {
-		if q := d.queues[name]; q.agents[agent] != nil { // else the person supervises it
+		q := d.queues[name]
+		if q.agents[agent] != nil {
 			declared.Ways = append(declared.Ways, Way{Queue: q.QueueView, Kind: WayDirect, Entry: q.agents[agent]})
+		}
+		if _, supervises := q.supervisors[agent]; supervises {
+			declared.Supervises = append(declared.Supervises, q.QueueView)
 		}
 	}
 	for _, g := range e.groups {
@@ -38,6 +42,7 @@ func (d *Directory) Declared(agent string) (declared Declared, ok bool) {
 		}
 	}
 	slices.SortFunc(declared.Ways, compareWays)
+	slices.SortFunc(declared.Supervises, func(a, b *QueueView) int { return cmp.Compare(a.Name, b.Name) })
 	return declared, true
 }
 
@@ -131,9 +136,9 @@ func (d *Directory) Queue(name string) QueueReport {
 			missing["Agent "+agent] = struct{}{}
 		}
 	}
-	for _, s := range q.supervisors {
-		if d.agents[string(s.Name)] == nil {
-			missing["Agent "+string(s.Name)] = struct{}{}
+	for supervisor := range q.supervisors {
+		if d.agents[supervisor] == nil {
+			missing["Agent "+supervisor] = struct{}{}
 		}
 	}
 	for group := range q.groups {
@@ -191,6 +196,7 @@ func (d *Directory) Counts() v1alpha1.CenterCounts {
 		Active: d.phases[v1alpha1.PhaseActive], OnLeave: d.phases[v1alpha1.PhaseOnLeave],
 		Pending:     d.phases[v1alpha1.PhasePending],
 		Deactivated: d.phases[v1alpha1.PhaseDeactivating] + d.phases[v1alpha1.PhaseDeactivated],
+		Cases:       d.cases.open, UnassignedCases: d.cases.unassigned,
 	}
 }
 

@@ -173,7 +173,7 @@ func BenchmarkDecide(b *testing.B) {
 		}
 	})
 	declared, _ := d.Declared(agent.Name)
-	p := &Person{Spec: &agent.Spec, Declared: declared, Recorded: Recorded{Phase: v1alpha1.PhaseActive, Group: "group-27"}}
+	p := &Person{Spec: &agent.Spec, Seated: true, Declared: declared, Recorded: Recorded{Phase: v1alpha1.PhaseActive, Group: "group-27"}}
 	b.Run("decide", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

@@ -3,7 +3,7 @@ package roster
 import "testing"
 
 func TestHolderO3(t *testing.T) {
-	old, older, young := Claim{"m-old", at("09:00:00")}, Claim{"z-older", at("08:00:00")}, Claim{"a-young", at("10:00:00")}
+	old, older, young := Claim{Group: "m-old", Created: at("09:00:00")}, Claim{Group: "z-older", Created: at("08:00:00")}, Claim{Group: "a-young", Created: at("10:00:00")}
 	tests := []struct {
 		name     string
 		reason   string
@@ -17,7 +17,7 @@ func TestHolderO3(t *testing.T) {
 		{"HolderStays", "the holder keeps the person against an older group", []Claim{old, older, young}, "a-young", "a-young"},
 		{"Oldest", "without a holder the oldest group wins, whatever its name", []Claim{old, older, young}, "", "z-older"},
 		{"NextOldest", "when the holder lets go the oldest of the rest gets the person", []Claim{old, young}, "z-older", "m-old"},
-		{"SameAge", "of groups made together the first by name wins", []Claim{{"b", at("09:00:00")}, {"a", at("09:00:00")}, {"c", at("09:00:00")}}, "", "a"},
+		{"SameAge", "of groups made together the first by name wins", []Claim{{Group: "b", Created: at("09:00:00")}, {Group: "a", Created: at("09:00:00")}, {Group: "c", Created: at("09:00:00")}}, "", "a"},
 		{"GoneHolder", "a recorded holder that does not exist counts for nothing", []Claim{old}, "never-was", "m-old"},
 	}
 	for _, tt := range tests {

@@ -15,6 +15,8 @@ type Declared struct {
 	Teams []string
 	// Ways into queues: the direct ones, and those through every group and team that lists the person.
 	Ways []Way
+	// Supervises are the queues that name the person to supervise, sorted.
+	Supervises []*QueueView
 	// ExtensionTakenBy is who has the person's extension by an older claim, as "Agent bob-lee"; empty where nobody has.
 	ExtensionTakenBy string
 }
@@ -34,9 +36,11 @@ type Recorded struct {
 // Person is all that a decision about one person rests on.
 type Person struct {
 	// Center is the name of the person's contact centre.
-	Center   string
-	Spec     *v1alpha1.AgentSpec
-	Deleted  bool
+	Center  string
+	Spec    *v1alpha1.AgentSpec
+	Deleted bool
+	// Seated says that the person has one of the centre's seats, if they need one.
+	Seated   bool
 	Declared Declared
 	Recorded Recorded
 	// OnReactivation is the centre's policy.
@@ -47,18 +51,24 @@ type Person struct {
 type Effective struct {
 	Standing
 	// Group that holds the person, and those that list them in vain.
-	Group     string
-	LostTo    []string
-	Teams     []string
-	Queues    []Membership
-	Revoked   []Revocation
-	Extension string
+	Group  string
+	LostTo []string
+	// GroupQueue is the group's own queue on the telephone system, where the person serves it; empty otherwise.
+	GroupQueue string
+	Teams      []string
+	Queues     []Membership
+	Revoked    []Revocation
+	Extension  string
+	// Seat says whether a person who works and needs a seat has one; empty for others.
+	Seat v1alpha1.SeatState
+	// Supervises are the queues that the person supervises now, sorted.
+	Supervises []string
 	// PauseReason is not empty while Roster pauses the person.
 	PauseReason string
 	// SpyGroups and Monitors are the labels of the person's calls and of those that they may hear: see the functions.
 	SpyGroups, Monitors string
-	// UnmonitoredTeams is for how many of Teams there was no room in one of them.
-	UnmonitoredTeams int
+	// Unmonitored is what there was no room for in one of them, sorted.
+	Unmonitored LeftOut
 	// RequestedAt is when the current or last deactivation was asked for.
 	RequestedAt time.Time
 	// GoingOut and ComingBack are true in the decision that turns the person's standing.
@@ -117,15 +127,19 @@ func Decide(p *Person, now time.Time) *Effective {
 	if p.Spec.Endpoint != nil && p.Declared.ExtensionTakenBy == "" {
 		e.Extension = string(p.Spec.Endpoint.Extension)
 	}
-	var carried, heard int
-	e.SpyGroups, carried = SpyGroups(p.Center, p.Spec.Role, e.Teams)
-	e.Monitors, heard = Monitors(p.Center, p.Spec.Role, e.Teams)
-	e.UnmonitoredTeams = max(carried, heard)
-	if p.Spec.License == v1alpha1.LicenseNone {
-		return e
+	if e.Seat = p.seat(); e.Seat == v1alpha1.SeatHeld {
+		e.serve(p.Declared.Ways, now)
+		e.GroupQueue = groupQueueOf(p, e.Group)
 	}
+	e.supervise(p.Declared.Supervises, now)
+	e.label(p.Center, p.Spec.Role)
+	return e
+}
+
+// serve brings the person into the queues to which a way is open, while these are staffed.
+func (e *Effective) serve(declared []Way, now time.Time) {
 	var ways []Way
-	for _, w := range p.Declared.Ways {
+	for _, w := range declared {
 		if !e.allows(w) {
 			continue
 		}
@@ -136,7 +150,48 @@ func Decide(p *Person, now time.Time) *Effective {
 		}
 	}
 	e.Queues = merge(ways)
-	return e
+}
+
+// supervise has the person supervise queues while these are staffed. That is no membership.
+func (e *Effective) supervise(queues []*QueueView, now time.Time) {
+	for _, q := range queues {
+		e.Next = earliestAfter(now, e.Next, q.Opens)
+		e.Next = earliestAfter(now, e.Next, q.Closes)
+		if q.staffedAt(now) {
+			e.Supervises = append(e.Supervises, q.Name)
+		}
+	}
+}
+
+// label says what the person's calls carry and whom they may hear.
+func (e *Effective) label(center string, role v1alpha1.AgentRole) {
+	var supervised []string
+	for _, m := range e.Queues {
+		if len(m.Queue.supervisors) > 0 {
+			supervised = append(supervised, m.Queue.Name)
+		}
+	}
+	var carried, heard LeftOut
+	e.SpyGroups, carried = SpyGroups(center, role, e.Teams, supervised)
+	e.Monitors, heard = Monitors(center, role, e.Teams, e.Supervises)
+	e.Unmonitored = LeftOut{union(carried.Teams, heard.Teams), union(carried.Queues, heard.Queues)}
+}
+
+func union(a, b []string) []string {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// seat of a person who works.
+func (p *Person) seat() v1alpha1.SeatState {
+	switch {
+	case p.Spec.License == v1alpha1.LicenseNone:
+		return ""
+	case p.Seated:
+		return v1alpha1.SeatHeld
+	}
+	return v1alpha1.SeatWaiting
 }
 
 func (p *Person) restores() bool {

@@ -12,9 +12,10 @@ import (
 func staffed() Person {
 	support := ViewQueue(queue("support"))
 	return Person{
-		Spec: &v1alpha1.AgentSpec{Endpoint: &v1alpha1.Endpoint{Extension: "1001"}},
+		Spec:   &v1alpha1.AgentSpec{Endpoint: &v1alpha1.Endpoint{Extension: "1001"}},
+		Seated: true,
 		Declared: Declared{
-			Claims: []Claim{{"south", at("08:00:01")}, {"north", at("08:00:00")}, {"east", at("08:00:02")}},
+			Claims: []Claim{{Group: "south", Created: at("08:00:01")}, {Group: "north", Created: at("08:00:00")}, {Group: "east", Created: at("08:00:02")}},
 			Teams:  []string{"billing"},
 			Ways: []Way{
 				{ViewQueue(queue("orders")), WayGroup, "south", new(entry("south", 1))},
@@ -51,6 +52,11 @@ func TestDecideWhatAPersonKeepsC1G3G4B2(t *testing.T) {
 		{
 			"Unlicensed", "the phone works, no memberships in queues",
 			func(p *Person) { p.Spec.License = v1alpha1.LicenseNone },
+			`group=north lost=[east south] teams=[billing] queues=[] extension=1001 pause=`,
+		},
+		{
+			"WaitsForASeat", "the same goes for who has none yet",
+			func(p *Person) { p.Seated = false },
 			`group=north lost=[east south] teams=[billing] queues=[] extension=1001 pause=`,
 		},
 		{
@@ -99,6 +105,34 @@ func TestDecideWhatAPersonKeepsC1G3G4B2(t *testing.T) {
 			got := fmt.Sprintf("group=%s lost=%v teams=%v queues=%v extension=%s pause=%s", e.Group, e.LostTo, e.Teams, queues, e.Extension, e.PauseReason)
 			if got != tt.want {
 				t.Errorf("%s:\ngot  %s\nwant %s", tt.reason, got, tt.want)
+			}
+		})
+	}
+}
+
+// TestDecideSeatB11: who works and needs a seat has one or waits for one.
+func TestDecideSeatB11(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		edit  func(*Person)
+		want  v1alpha1.SeatState
+		group string
+	}{
+		{"Active", func(*Person) {}, v1alpha1.SeatHeld, "acme.north"},
+		{"OnLeave", func(p *Person) { p.Spec.Leaves = []v1alpha1.Leave{leave("09:00:00", "", "")} }, v1alpha1.SeatHeld, "acme.north"},
+		{"NoneFree", func(p *Person) { p.Seated = false }, v1alpha1.SeatWaiting, ""},
+		{"Unlicensed", func(p *Person) { p.Spec.License = v1alpha1.LicenseNone }, "", ""},
+		{"Pending", func(p *Person) { p.Spec.Employment = &v1alpha1.Employment{StartTime: ptr("13:00:00")} }, "", ""},
+		{"Deactivated", func(p *Person) { p.Spec.State = v1alpha1.StateDeactivated }, "", ""},
+		{"Deleted", func(p *Person) { p.Deleted = true }, "", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := staffed()
+			p.Center, p.Declared.Claims[1].Sticky = "acme", true
+			tt.edit(&p)
+			e := Decide(&p, at("12:00:00"))
+			if e.Seat != tt.want || e.GroupQueue != tt.group || len(e.Queues) > 0 != (tt.want == v1alpha1.SeatHeld) {
+				t.Errorf("seat %q, group queue %q, queues %v", e.Seat, e.GroupQueue, e.Queues)
 			}
 		})
 	}
@@ -172,7 +206,8 @@ func TestDecideNextB1S9Window(t *testing.T) {
 				p.Recorded.Revoked = []Revocation{{Entry{v1alpha1.EntryQueue, "campaign"}, at("08:00:00")}}
 			}, "10:00:00", 0, "",
 		},
-		{"Unlicensed", "nor one without a seat", func(p *Person) { p.Spec.License = v1alpha1.LicenseNone }, "10:00:00", 0, ""},
+		{"Unlicensed", "nor one who needs no seat", func(p *Person) { p.Spec.License = v1alpha1.LicenseNone }, "10:00:00", 0, ""},
+		{"WaitsForASeat", "nor one who waits for a seat", func(p *Person) { p.Seated = false }, "10:00:00", 0, ""},
 		{"Out", "nor one who is out", func(p *Person) { p.Spec.State = v1alpha1.StateDeactivated }, "10:00:00", 0, ""},
 		{
 			"Pending", "who has not begun waits for the start alone",
@@ -181,7 +216,7 @@ func TestDecideNextB1S9Window(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := Person{Spec: &v1alpha1.AgentSpec{}, Recorded: Recorded{Phase: "Active"}}
+			p := Person{Spec: &v1alpha1.AgentSpec{}, Seated: true, Recorded: Recorded{Phase: "Active"}}
 			p.Declared.Ways = []Way{{campaign("09:00:00", "17:00:00"), WayDirect, "", new(entry("alice", 1))}}
 			tt.edit(&p)
 			e := Decide(&p, at(tt.now))

@@ -36,6 +36,8 @@ type Directory struct {
 	backupUsers nameIndex
 	// phases counts people.
 	phases map[v1alpha1.AgentPhase]int32
+	cases  casebook
+	seats  *seats
 }
 
 // lists are all Teams, or all AgentGroups.
@@ -139,6 +141,16 @@ type AgentView struct {
 	Secrets []string
 	// Backups are the people who are to cover the person's leaves.
 	Backups []string
+	Leaves  []v1alpha1.Leave
+	License v1alpha1.License
+	// Seat is the status'.
+	Seat v1alpha1.SeatState
+	// Deactivated says that this is declared, and Employment when the person works; nil for always.
+	Deactivated bool
+	Employment  *v1alpha1.Employment
+	// PutOut is when the current or last deactivation was asked for; AskedOut says that one is to be carried out yet.
+	PutOut   time.Time
+	AskedOut bool
 }
 
 // ViewAgent makes the view of an Agent. It keeps parts of the object.
@@ -153,6 +165,17 @@ func ViewAgent(agent *v1alpha1.Agent) AgentView {
 		Queues:  agent.Status.Queues,
 		Revoked: agent.Status.Revoked,
 		Leaving: !agent.DeletionTimestamp.IsZero(),
+		Leaves:  agent.Spec.Leaves,
+		License: agent.Spec.License,
+		Seat:    agent.Status.Seat,
+
+		Deactivated: agent.Spec.State == v1alpha1.StateDeactivated,
+		Employment:  agent.Spec.Employment,
+	}
+	if out := agent.Status.Deactivation; out != nil && out.RequestedAt != nil {
+		v.PutOut = out.RequestedAt.Time
+		ends := agent.Spec.Employment != nil && agent.Spec.Employment.EndTime != nil && !out.RequestedAt.Before(agent.Spec.Employment.EndTime)
+		v.AskedOut = out.CompletedAt == nil && !Out(v.Phase) && (agent.Spec.State == v1alpha1.StateDeactivated || ends)
 	}
 	for i := range agent.Spec.Leaves {
 		if b := string(agent.Spec.Leaves[i].Backup); b != "" && !slices.Contains(v.Backups, b) {
@@ -299,8 +322,6 @@ type queueEntry struct {
 	*QueueView
 	created   time.Time
 	extension string
-	// supervisors named, in the queue's order.
-	supervisors []v1alpha1.Member
 	// staff is how many Active people's status says that they serve the queue.
 	staff int
 }
@@ -335,7 +356,9 @@ func (c extensionClaim) String() string {
 
 // Affected are the objects whose state rests on what changed; each name once, sorted.
 type Affected struct {
-	Agents, Groups, Teams, Queues []string
+	Agents, Groups, Teams, Queues, Cases []string
+	// Phones are callers, and GroupQueues the groups whose own queue came or went.
+	Phones, GroupQueues []string
 }
 
 func (a *Affected) lists(kind WayKind) *[]string {
@@ -346,7 +369,7 @@ func (a *Affected) lists(kind WayKind) *[]string {
 }
 
 func (a *Affected) result() Affected {
-	for _, names := range []*[]string{&a.Agents, &a.Groups, &a.Teams, &a.Queues} {
+	for _, names := range []*[]string{&a.Agents, &a.Groups, &a.Teams, &a.Queues, &a.Cases, &a.Phones, &a.GroupQueues} {
 		slices.Sort(*names)
 		*names = slices.Compact(*names)
 	}
@@ -368,6 +391,8 @@ func NewDirectory() *Directory {
 		queuesNaming: nameIndex{}, secretUsers: nameIndex{}, backupUsers: nameIndex{},
 		extensions: map[string][]extensionClaim{},
 		phases:     map[v1alpha1.AgentPhase]int32{},
+		cases:      newCasebook(),
+		seats:      newSeats(),
 	}
 }
 
@@ -388,6 +413,7 @@ func (d *Directory) SetAgent(view AgentView) Affected {
 	if isNew || was.view.Leaving != view.Leaving || !maps.Equal(was.view.Labels, view.Labels) {
 		e.groups, e.teams = d.groups.listing(&view), d.teams.listing(&view)
 	}
+	d.seats.set(&e.view)
 	d.changed(e, &was, e, &touched)
 	if isNew {
 		d.existenceChanged(view.Name, true, &touched)
@@ -403,6 +429,7 @@ func (d *Directory) RemoveAgent(name string) Affected {
 	if e := d.agents[name]; e != nil {
 		delete(d.agents, name)
 		was := *e
+		d.seats.remove(name)
 		d.changed(e, &was, &agentEntry{}, &touched)
 		d.existenceChanged(name, false, &touched)
 	}
@@ -439,6 +466,7 @@ func (d *Directory) changed(e, was, is *agentEntry, touched *Affected) {
 		d.teams.recount(e, was, is, names, touched)
 	}
 	d.recountStaff(&was.view, &is.view, touched)
+	d.casesChanged(e.view.Name, &was.view, &is.view, touched)
 	d.phases[was.view.Phase]--
 	d.phases[is.view.Phase]++
 	if old, claim := was.view.claim(), is.view.claim(); old != claim || was.view.Extension != is.view.Extension {
@@ -592,6 +620,7 @@ func (d *Directory) setList(l *lists, view ListView) Affected {
 			list.count(e, standing{}, e.in(l.kind, view.Name))
 		}
 		touched.Queues = slices.AppendSeq(touched.Queues, l.queues.of(view.Name))
+		d.groupExists(l.kind, view.Name, &touched)
 	} else {
 		list.listTally = old.listTally
 		for name := range old.named {
@@ -686,6 +715,7 @@ func (d *Directory) removeList(l *lists, name string) Affected {
 	}
 	delete(l.all, name)
 	touched.Queues = slices.AppendSeq(touched.Queues, l.queues.of(name))
+	d.groupExists(l.kind, name, &touched)
 	return touched.result()
 }
 
@@ -698,7 +728,7 @@ func (d *Directory) SetQueue(queue *v1alpha1.Queue) Affected {
 	old := d.queues[queue.Name]
 	q := &queueEntry{
 		QueueView: ViewQueue(queue), created: queue.CreationTimestamp.Time,
-		extension: string(queue.Spec.Extension), supervisors: queue.Spec.Supervisors,
+		extension: string(queue.Spec.Extension),
 	}
 	if old != nil {
 		q.staff = old.staff
@@ -709,13 +739,14 @@ func (d *Directory) SetQueue(queue *v1alpha1.Queue) Affected {
 			q.staff += one(serves(&e.view, queue.Name))
 		}
 		d.touchStaff(q.QueueView, &touched)
+		d.touchAgents(maps.Keys(q.supervisors), &touched)
 	}
 	d.queues[queue.Name] = q
 	for name := range q.agents {
 		d.queuesNaming.add(name, queue.Name)
 	}
-	for _, s := range q.supervisors {
-		d.queuesNaming.add(string(s.Name), queue.Name)
+	for name := range q.supervisors {
+		d.queuesNaming.add(name, queue.Name)
 	}
 	for name := range q.groups {
 		d.groups.queues.add(name, queue.Name)
@@ -742,6 +773,7 @@ func (d *Directory) RemoveQueue(name string) Affected {
 		d.unlinkQueue(old)
 		d.withdraw(old.extension, old.claim(), &touched)
 		d.touchStaff(old.QueueView, &touched)
+		d.touchAgents(maps.Keys(old.supervisors), &touched)
 	}
 	return touched.result()
 }
@@ -750,8 +782,8 @@ func (d *Directory) unlinkQueue(q *queueEntry) {
 	for agent := range q.agents {
 		d.queuesNaming.remove(agent, q.Name)
 	}
-	for _, s := range q.supervisors {
-		d.queuesNaming.remove(string(s.Name), q.Name)
+	for name := range q.supervisors {
+		d.queuesNaming.remove(name, q.Name)
 	}
 	for group := range q.groups {
 		d.groups.queues.remove(group, q.Name)
@@ -764,16 +796,21 @@ func (d *Directory) unlinkQueue(q *queueEntry) {
 // touchDifference touches the people for whom the queue changed: all where the queue itself did, else those
 // whose entries did.
 func (d *Directory) touchDifference(old, q *QueueView, touched *Affected) {
-	if !slices.Equal(old.Channels, q.Channels) || old.Competency != q.Competency ||
-		old.Observed != q.Observed || old.Foreign != q.Foreign ||
-		!old.Opens.Equal(q.Opens) || !old.Closes.Equal(q.Closes) {
+	sameTimes := old.Foreign == q.Foreign && old.Opens.Equal(q.Opens) && old.Closes.Equal(q.Closes)
+	for _, views := range [][2]*QueueView{{old, q}, {q, old}} {
+		for name := range views[0].supervisors {
+			if _, inBoth := views[1].supervisors[name]; !inBoth || !sameTimes {
+				d.touchAgent(name, touched)
+			}
+		}
+	}
+	if !sameTimes || !slices.Equal(old.Channels, q.Channels) || old.Competency != q.Competency ||
+		old.Observed != q.Observed || len(old.supervisors) == 0 != (len(q.supervisors) == 0) {
 		d.touchStaff(old, touched)
 		d.touchStaff(q, touched)
 		return
 	}
-	for name := range changedEntries(old.agents, q.agents) {
-		d.touchAgent(name, touched)
-	}
+	d.touchAgents(changedEntries(old.agents, q.agents), touched)
 	for name := range changedEntries(old.groups, q.groups) {
 		touchListed(d.groups.all[name], touched)
 	}
@@ -799,14 +836,18 @@ func changedEntries(old, entries map[string]*v1alpha1.QueueEntry) iter.Seq[strin
 }
 
 func (d *Directory) touchStaff(q *QueueView, touched *Affected) {
-	for name := range q.agents {
-		d.touchAgent(name, touched)
-	}
+	d.touchAgents(maps.Keys(q.agents), touched)
 	for name := range q.groups {
 		touchListed(d.groups.all[name], touched)
 	}
 	for name := range q.teams {
 		touchListed(d.teams.all[name], touched)
+	}
+}
+
+func (d *Directory) touchAgents(names iter.Seq[string], touched *Affected) {
+	for name := range names {
+		d.touchAgent(name, touched)
 	}
 }
 

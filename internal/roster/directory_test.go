@@ -97,11 +97,17 @@ func TestRelabelOneOfThousandsO2(t *testing.T) {
 
 func TestQueueEditsTouchWhomTheyConcern(t *testing.T) {
 	d := NewDirectory()
-	for _, n := range []string{"ada", "ben", "cy", "dora"} {
+	for _, n := range []string{"ada", "ben", "cy", "dora", "eve", "fay", "gil"} {
 		d.SetAgent(ViewAgent(agent(n)))
 	}
 	d.SetGroup(list("north", "08:00:00", "ada", "ben"))
 	d.SetTeam(list("billing", "08:00:00", "cy"))
+	supervisors := func(names ...string) (list []v1alpha1.Member) {
+		for _, n := range names {
+			list = append(list, v1alpha1.Member{Name: v1alpha1.AgentName(n)})
+		}
+		return list
+	}
 	q := queue("support")
 	q.Spec.Agents = []v1alpha1.QueueEntry{entry("dora", 2)}
 	q.Spec.Groups = []v1alpha1.QueueEntry{entry("north", 1)}
@@ -116,19 +122,31 @@ func TestQueueEditsTouchWhomTheyConcern(t *testing.T) {
 	}{
 		{"what no person rests on", func(s *v1alpha1.QueueSpec) {
 			s.DisplayName, s.Strategy, s.TimeoutSeconds = "Help", v1alpha1.StrategyRingAll, 30
-			s.MinimumStaff, s.Supervisors, s.Extension = new(int32(3)), []v1alpha1.Member{{Name: "ada"}}, "600"
+			s.MinimumStaff, s.Extension = new(int32(3)), "600"
 		}, nil},
+		{"the first supervisor", func(s *v1alpha1.QueueSpec) { s.Supervisors = supervisors("eve") }, []string{"ada", "ben", "cy", "dora", "eve"}},
+		{"one more", func(s *v1alpha1.QueueSpec) { s.Supervisors = supervisors("fay", "eve") }, []string{"fay"}},
+		{"the same in another order", func(s *v1alpha1.QueueSpec) { s.Supervisors = supervisors("eve", "fay") }, nil},
+		{"one for another", func(s *v1alpha1.QueueSpec) { s.Supervisors = supervisors("fay", "gil") }, []string{"eve", "gil"}},
+		{"one who does not exist", func(s *v1alpha1.QueueSpec) { s.Supervisors = supervisors("fay", "gil", "nobody") }, nil},
+		{"stars and a supervisor at once", func(s *v1alpha1.QueueSpec) {
+			s.Agents[0].Stars, s.Supervisors = 4, supervisors("fay")
+		}, []string{"dora", "gil"}},
 		{"stars of one", func(s *v1alpha1.QueueSpec) { s.Agents[0].Stars = 3 }, []string{"dora"}},
 		{"channels of a group", func(s *v1alpha1.QueueSpec) { s.Groups[0].Channels = []v1alpha1.Channel{"Voice"} }, []string{"ada", "ben"}},
 		{"a team taken out", func(s *v1alpha1.QueueSpec) { s.Teams = nil }, []string{"cy"}},
 		{"a team put in", func(s *v1alpha1.QueueSpec) { s.Teams = []v1alpha1.QueueEntry{entry("billing", 1)} }, []string{"cy"}},
-		{"competency", func(s *v1alpha1.QueueSpec) { s.Competency = v1alpha1.CompetencyEnabled }, all},
+		{"competency, on which no supervision rests", func(s *v1alpha1.QueueSpec) { s.Competency = v1alpha1.CompetencyEnabled }, all},
 		{"channels and an entry that goes with them", func(s *v1alpha1.QueueSpec) {
 			s.Channels, s.Agents = []v1alpha1.Channel{"Voice", "Chat"}, nil
 		}, all},
 		{"a campaign", func(s *v1alpha1.QueueSpec) {
 			s.Type, s.Window = v1alpha1.QueueTypeCampaign, &v1alpha1.Window{EndTime: ptr("17:00:00")}
-		}, []string{"ada", "ben", "cy"}},
+		}, []string{"ada", "ben", "cy", "fay"}},
+		{"the last supervisor, who answers from now on", func(s *v1alpha1.QueueSpec) {
+			s.Agents, s.Supervisors = []v1alpha1.QueueEntry{entry("fay", 1)}, nil
+		}, []string{"ada", "ben", "cy", "fay"}},
+		{"one who does both", func(s *v1alpha1.QueueSpec) { s.Supervisors = supervisors("fay", "gil") }, []string{"ada", "ben", "cy", "fay", "gil"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			q = q.DeepCopy()
@@ -136,7 +154,7 @@ func TestQueueEditsTouchWhomTheyConcern(t *testing.T) {
 			wantAffected(t, d.SetQueue(q), tt.want, nil, nil, []string{"support"})
 		})
 	}
-	wantAffected(t, d.RemoveQueue("support"), []string{"ada", "ben", "cy"}, nil, nil, []string{"support"})
+	wantAffected(t, d.RemoveQueue("support"), []string{"ada", "ben", "cy", "fay", "gil"}, nil, nil, []string{"support"})
 	wantAffected(t, d.RemoveQueue("support"), nil, nil, nil, []string{"support"})
 }
 

@@ -53,20 +53,26 @@ func StandingAt(spec *v1alpha1.AgentSpec, deleted bool, now time.Time) Standing 
 	}
 
 	s := Standing{Phase: v1alpha1.PhaseActive, Next: end}
-	for i := range spec.Leaves {
-		leave := &spec.Leaves[i]
-		s.Next = earliestAfter(now, s.Next, leave.StartTime.Time)
-		if leave.EndTime != nil {
-			s.Next = earliestAfter(now, s.Next, leave.EndTime.Time)
-		}
-		if !leaveCovers(leave, now) {
-			continue
-		}
-		if s.Leave == nil || leave.StartTime.Time.Before(s.Leave.StartTime.Time) {
-			s.Phase, s.Leave = v1alpha1.PhaseOnLeave, leave
-		}
+	if s.Leave, s.Next = leaveAt(spec.Leaves, now, s.Next); s.Leave != nil {
+		s.Phase = v1alpha1.PhaseOnLeave
 	}
 	return s
+}
+
+// leaveAt is the leave that rules at now, of several the one that began first; nil for none. The next moment at which
+// that may change is returned where it is earlier than next.
+func leaveAt(leaves []v1alpha1.Leave, now, next time.Time) (rules *v1alpha1.Leave, change time.Time) {
+	for i := range leaves {
+		leave := &leaves[i]
+		next = earliestAfter(now, next, leave.StartTime.Time)
+		if leave.EndTime != nil {
+			next = earliestAfter(now, next, leave.EndTime.Time)
+		}
+		if leaveCovers(leave, now) && (rules == nil || leave.StartTime.Time.Before(rules.StartTime.Time)) {
+			rules = leave
+		}
+	}
+	return rules, next
 }
 
 func leaveCovers(leave *v1alpha1.Leave, now time.Time) bool {

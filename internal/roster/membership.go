@@ -21,6 +21,7 @@ type QueueView struct {
 	MinimumSize int
 
 	agents, groups, teams map[string]*v1alpha1.QueueEntry
+	supervisors           map[string]struct{}
 }
 
 // ViewQueue makes the view of a queue. It keeps parts of spec.
@@ -35,6 +36,11 @@ func ViewQueue(queue *v1alpha1.Queue) *QueueView {
 		agents:     entriesByName(spec.Agents),
 		groups:     entriesByName(spec.Groups),
 		teams:      entriesByName(spec.Teams),
+
+		supervisors: make(map[string]struct{}, len(spec.Supervisors)),
+	}
+	for _, s := range spec.Supervisors {
+		v.supervisors[string(s.Name)] = struct{}{}
 	}
 	if len(v.Channels) == 0 {
 		v.Channels = []v1alpha1.Channel{v1alpha1.ChannelVoice}

@@ -26,6 +26,8 @@ type world struct {
 	teams    map[string]ListView
 	queues   map[string]*v1alpha1.Queue
 	recorded map[string]Recorded
+	// unseated are those who wait for a seat: see the seats' own test.
+	unseated map[string]bool
 	// revoked is the slow model of what is revoked; it is kept along the history, not derived from Recorded.
 	revoked map[string]map[Entry]time.Time
 	policy  v1alpha1.OnReactivation
@@ -47,7 +49,7 @@ func newWorld() *world {
 	return &world{
 		now: at("12:00:00"), d: NewDirectory(),
 		agents: map[string]*v1alpha1.Agent{}, groups: map[string]ListView{}, teams: map[string]ListView{},
-		queues: map[string]*v1alpha1.Queue{}, recorded: map[string]Recorded{},
+		queues: map[string]*v1alpha1.Queue{}, recorded: map[string]Recorded{}, unseated: map[string]bool{},
 		revoked: map[string]map[Entry]time.Time{},
 	}
 }
@@ -96,7 +98,7 @@ func (w *world) drawAgent(t *rapid.T, name string) *v1alpha1.Agent {
 	// One edit changes one thing, as edits do; more makes histories in which nothing lasts.
 	s := &a.Spec
 	switch rapid.SampledFrom([]string{
-		"labels", "labels", "state", "state", "state", "employment", "leave", "license",
+		"labels", "labels", "state", "state", "state", "employment", "leave", "license", "role",
 		"reinstated", "policy", "endpoint", "endpoint", "delete", "anew",
 	}).Draw(t, "edit") {
 	case "labels":
@@ -122,6 +124,8 @@ func (w *world) drawAgent(t *rapid.T, name string) *v1alpha1.Agent {
 		}
 	case "license":
 		s.License = rapid.SampledFrom([]v1alpha1.License{"", v1alpha1.LicenseSeat, v1alpha1.LicenseNone}).Draw(t, "license")
+	case "role":
+		s.Role = rapid.SampledFrom(roles).Draw(t, "role")
 	case "reinstated":
 		s.Reinstated = nil
 		for _, e := range []Entry{
@@ -240,7 +244,7 @@ func (w *world) decide(d *Directory, name string, now time.Time) *Effective {
 	a := w.agents[name]
 	declared.ExtensionTakenBy = d.ExtensionTakenBy(a)
 	return Decide(&Person{
-		Spec: &a.Spec, Deleted: !a.DeletionTimestamp.IsZero(), Declared: declared,
+		Center: "acme", Spec: &a.Spec, Deleted: !a.DeletionTimestamp.IsZero(), Declared: declared, Seated: !w.unseated[name],
 		Recorded: w.recorded[name], OnReactivation: w.policy,
 	}, now)
 }
@@ -387,8 +391,9 @@ func render(e *Effective) string {
 	for _, m := range e.Queues {
 		queues = append(queues, fmt.Sprintf("%s %d* -%d %v %v observed=%t", m.Queue.Name, m.Stars, m.Penalty(), m.Channels, m.Via, m.Queue.Observed))
 	}
-	return fmt.Sprintf("%s %s out=%t back=%t at=%s group=%q lost=%v teams=%v queues=%q revoked=%v extension=%q pause=%q",
-		e.Phase, e.Cause, e.GoingOut, e.ComingBack, stampOf(e.RequestedAt), e.Group, e.LostTo, e.Teams, queues, e.Revoked, e.Extension, e.PauseReason)
+	return fmt.Sprintf("%s %s out=%t back=%t at=%s group=%q lost=%v teams=%v queues=%q revoked=%v extension=%q pause=%q seat=%s supervises=%v carries=%s hears=%s",
+		e.Phase, e.Cause, e.GoingOut, e.ComingBack, stampOf(e.RequestedAt), e.Group, e.LostTo, e.Teams, queues, e.Revoked, e.Extension, e.PauseReason,
+		e.Seat, e.Supervises, e.SpyGroups, e.Monitors)
 }
 
 func stampOf(t time.Time) string {
@@ -482,13 +487,26 @@ func (w *world) slowly(name string, now time.Time) string {
 	if p := a.Spec.Endpoint; p != nil && w.taken(string(p.Extension), "Agent "+name, a.CreationTimestamp) == "" {
 		e.Extension = string(p.Extension)
 	}
-	if a.Spec.License == v1alpha1.LicenseNone {
-		return render(e)
+	switch {
+	case a.Spec.License == v1alpha1.LicenseNone:
+	case w.unseated[name]:
+		e.Seat = v1alpha1.SeatWaiting
+	default:
+		e.Seat = v1alpha1.SeatHeld
 	}
+	var served []string // with supervisors
 	for _, qn := range slices.Sorted(maps.Keys(w.queues)) {
 		q := w.queues[qn]
 		if win := q.Spec.Window; win != nil && (win.StartTime != nil && now.Before(win.StartTime.Time) ||
 			win.EndTime != nil && !now.Before(win.EndTime.Time)) || len(q.Status.Conditions) > 0 {
+			continue
+		}
+		for _, x := range q.Spec.Supervisors {
+			if string(x.Name) == name {
+				e.Supervises = append(e.Supervises, qn)
+			}
+		}
+		if a.Spec.License == v1alpha1.LicenseNone || w.unseated[name] {
 			continue
 		}
 		var direct *v1alpha1.QueueEntry
@@ -532,8 +550,13 @@ func (w *world) slowly(name string, now time.Time) string {
 		}
 		if len(m.Channels) > 0 {
 			e.Queues = append(e.Queues, m)
+			if len(q.Spec.Supervisors) > 0 {
+				served = append(served, qn)
+			}
 		}
 	}
+	e.SpyGroups, _ = SpyGroups("acme", a.Spec.Role, e.Teams, served)
+	e.Monitors, _ = Monitors("acme", a.Spec.Role, e.Teams, e.Supervises)
 	return render(e)
 }
 
@@ -779,6 +802,35 @@ func (w *world) check(t *rapid.T) {
 	for _, n := range agentNames {
 		w.checkAgent(t, n)
 	}
+	w.checkMonitoring(t)
+}
+
+// checkMonitoring: whoever works hears exactly whom the rules say, of what is in effect for both.
+func (w *world) checkMonitoring(t *rapid.T) {
+	people, decisions := map[string]Monitored{}, map[string]*Effective{}
+	for _, n := range agentNames {
+		e := w.decide(w.d, n, w.now)
+		if e == nil {
+			continue
+		}
+		m := Monitored{Center: "acme", Name: n, Phase: e.Phase, Role: w.agents[n].Spec.Role, Teams: e.Teams, Supervises: e.Supervises}
+		for _, q := range e.Queues {
+			m.Queues = append(m.Queues, q.Queue.Name)
+		}
+		people[n], decisions[n] = m, e
+	}
+	for listener := range people {
+		for target := range people {
+			if listener == target {
+				continue
+			}
+			may := MayMonitor(people[listener], people[target])
+			if got := Shares(decisions[target].SpyGroups, decisions[listener].Monitors); got != may {
+				t.Fatalf("%s may listen to %s: %t, labels say %t\n%s\n%s", listener, target, may, got,
+					render(decisions[listener]), render(decisions[target]))
+			}
+		}
+	}
 }
 
 func (w *world) checkAgent(t *rapid.T, name string) {
@@ -806,7 +858,8 @@ func (w *world) checkAgent(t *rapid.T, name string) {
 		}
 	}
 	// C1: who may not work has nothing.
-	if !Working(e.Phase) && (len(e.Queues) > 0 || e.Extension != "" || e.PauseReason != "") {
+	if !Working(e.Phase) && (len(e.Queues) > 0 || e.Extension != "" || e.PauseReason != "" ||
+		len(e.Supervises) > 0 || e.SpyGroups != "" || e.Monitors != "") {
 		t.Fatalf("%s is %s and yet %s", name, e.Phase, render(e))
 	}
 	if e.Phase == v1alpha1.PhaseDeactivated && len(e.Teams) > 0 || w.agents[name].Spec.License == v1alpha1.LicenseNone && len(e.Queues) > 0 {
@@ -856,7 +909,7 @@ func (w *world) checkAgent(t *rapid.T, name string) {
 }
 
 // TestHistoriesO3C1G7B1 drives random histories of a centre, and holds the directory and the rules to a slow model after each event:
-// O3, C1, C3, G3, G4, G7, B1, B2 as far as rules go, rule 1 (holders stay), rule 4 (nothing comes back silently).
+// O3, C1, C3, C5, G3, G4, G7, S9, B1, B2 as far as rules go, rule 1 (holders stay), rule 4 (nothing comes back silently).
 func TestHistoriesO3C1G7B1(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld()
@@ -972,6 +1025,10 @@ func TestHistoriesO3C1G7B1(t *testing.T) {
 			},
 			"policy": func(t *rapid.T) {
 				w.policy = rapid.SampledFrom([]v1alpha1.OnReactivation{"", v1alpha1.OnReactivationReadd, v1alpha1.OnReactivationRestore}).Draw(t, "policy")
+			},
+			"seat": func(t *rapid.T) {
+				n := agent.Draw(t, "agent")
+				w.unseated[n] = !w.unseated[n]
 			},
 			"restart": func(t *rapid.T) { w.d = w.scratch(t) },
 			"":        w.check,

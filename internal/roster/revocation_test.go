@@ -123,8 +123,8 @@ func TestReactivationG3G4G7B12(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := Person{Spec: &v1alpha1.AgentSpec{}, OnReactivation: tt.centre}
-			p.Declared.Claims = []Claim{{"north", at("08:00:00")}}
+			p := Person{Spec: &v1alpha1.AgentSpec{}, Seated: true, OnReactivation: tt.centre}
+			p.Declared.Claims = []Claim{{Group: "north", Created: at("08:00:00")}}
 			for _, s := range slices.Concat(both, tt.steps) {
 				if s.state != "" {
 					p.Spec.State = s.state

@@ -37,11 +37,12 @@ type Backend interface {
 	RemoveQueue(ctx context.Context, name string) error
 
 	// ApplySticky makes the system send the calls of one known caller where they belong. Concurrent calls share
-	// transactions, as those of ApplyAgent do. One caller is one row, and nothing else is written.
-	ApplySticky(ctx context.Context, sticky *Sticky) error
+	// transactions, as those of ApplyAgent do. One caller is one row, and nothing else is written. It says whether
+	// something had to be written: where the same Sticky was applied before, that was drift.
+	ApplySticky(ctx context.Context, sticky *Sticky) (changed bool, err error)
 
 	// RemoveSticky forgets a known caller, by Sticky.Phone. One who is not there is no error.
-	RemoveSticky(ctx context.Context, phone string) error
+	RemoveSticky(ctx context.Context, phone string) (changed bool, err error)
 
 	// Compare looks for what somebody else changed: rows that are not as they were last applied, centre-wide, with
 	// a number of questions that does not grow with the people. It changes nothing; applying the objects named does.
@@ -62,7 +63,7 @@ type Backend interface {
 type Records struct {
 	Agents map[string]AgentRecord
 	Queues map[string]QueueRecord
-	// Sticky are the known callers, by phone.
+	// Sticky are the known callers, by phone. Where somebody changed one by hand, its Agent may be the name of nobody.
 	Sticky map[string]Sticky
 }
 

@@ -386,6 +386,8 @@ func TestReadOnly(t *testing.T) {
 		}
 		_, err = b.ApplyAgent(t.Context(), agentIn("alice-martin"))
 		wantKind(t, err, telephony.Refused, "reading only")
+		_, err = b.ApplySticky(t.Context(), caller("+390699999"))
+		wantKind(t, err, telephony.Refused, "reading only")
 		writer := s.loaded(t)
 		apply(t, writer, agentIn("alice-martin"))
 		if records, err = b.Load(t.Context()); err != nil || len(records.Agents) != 1 {

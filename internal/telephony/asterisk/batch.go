@@ -22,13 +22,14 @@ const (
 	enough       = 32
 )
 
-// call is one call of the port's that writes. agent and queue are nil where it removes.
+// call is one call of the port's that writes. agent, queue and sticky are nil where it removes.
 type call struct {
-	kind  string
-	name  string
-	agent *telephony.Agent
-	queue *telephony.Queue
-	at    time.Time
+	kind   string
+	name   string
+	agent  *telephony.Agent
+	queue  *telephony.Queue
+	sticky *telephony.Sticky
+	at     time.Time
 
 	done   chan struct{}
 	result telephony.AgentResult
@@ -103,22 +104,32 @@ func (b *Backend) withdraw(c *call) bool {
 	return false
 }
 
-// take is the next batch: calls of one kind, no name twice.
+// take is the next batch: calls of one kind, no name twice. People come first where the access of one is to end.
 func (b *Backend) take() []*call {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if len(b.pending) == 0 {
+		return nil
+	}
+	kind := b.pending[0].kind
+	if slices.ContainsFunc(b.pending, (*call).urgent) {
+		kind = kindAgent
+	}
 	var batch, rest []*call
 	names := map[string]bool{}
 	for _, c := range b.pending {
-		if len(batch) < maxBatch && !names[c.name] && (len(batch) == 0 || batch[0].kind == c.kind) {
+		if c.kind == kind && len(batch) < maxBatch && !names[c.name] {
 			names[c.name] = true
 			batch = append(batch, c)
 		} else {
-			names[c.name] = names[c.name] || c.kind == batch[0].kind
+			names[c.name] = names[c.name] || c.kind == kind
 			rest = append(rest, c)
 		}
 	}
 	b.pending = rest
+	if len(rest) >= enough {
+		b.rouse(b.hurry)
+	}
 	return batch
 }
 
@@ -288,10 +299,13 @@ func rollback(ctx context.Context, raw *sql.Conn) {
 func (s *session) plan(ctx context.Context, conn *connection, center string, batch []*call) (*state, error) {
 	st := newState(s.schema)
 	r := &reader{ctx: ctx, conn: conn}
-	if batch[0].kind == kindAgent {
+	switch batch[0].kind {
+	case kindAgent:
 		r.agents(st, s.schema, center, batch)
-	} else {
+	case kindQueue:
 		r.queues(st, center, batch)
+	case kindSticky:
+		r.sticky(st, center, batch)
 	}
 	if r.err != nil {
 		return nil, r.err
@@ -383,6 +397,8 @@ func (p *planner) call(c *call) (err error) {
 		c.result, err = p.agent(c.agent)
 	case c.queue != nil:
 		err = p.queue(c.queue)
+	case c.kind == kindSticky:
+		err = p.stick(c.name, c.sticky)
 	case c.kind == kindAgent:
 		err = p.removeAgent(c.name, c.at)
 	default:

@@ -59,7 +59,8 @@ func (s *session) compare(ctx context.Context, center string, progress func()) (
 		return nil, err
 	}
 	c := &comparison{ctx: ctx, conn: conn, schema: s.schema, center: center, progress: progress,
-		agents: map[string]int32{}, queues: map[string]int32{}, templateOf: map[string]int32{}, strays: map[string][]string{}}
+		agents: map[string]int32{}, queues: map[string]int32{}, templateOf: map[string]int32{}, strays: map[string][]string{},
+		sticky: map[string]telephony.Sticky{}}
 	if !s.unwritten {
 		c.run()
 	}
@@ -86,6 +87,7 @@ type comparison struct {
 	templates  [][]string
 	templateOf map[string]int32
 	strays     map[string][]string
+	sticky     map[string]telephony.Sticky
 }
 
 // entry is what the registry says of a person or queue, less the rows that were seen.
@@ -105,6 +107,7 @@ type entry struct {
 }
 
 func (c *comparison) run() {
+	c.knownCallers()
 	c.registry()
 	if len(c.entries) == 0 {
 		return
@@ -122,6 +125,14 @@ func (c *comparison) run() {
 	c.each(s.queues, nil, func(sql *statement) {
 		sql.add(" WHERE name IN (SELECT name FROM roster_registry WHERE kind = 'Queue' AND claimed = 1 AND center = ").arg(c.center).add(")")
 	}, func(v []sql.RawBytes) { c.seen(c.queues, v[0], rawHash(s.queues, v)) })
+}
+
+// knownCallers reads them as they are.
+func (c *comparison) knownCallers() {
+	c.stream(selectSticky(c.conn.dialect, c.center), stickyColumns, func(v []sql.RawBytes) {
+		sticky := stickyOf(c.center, string(v[0]), string(v[1]), string(v[2]), string(v[3]), string(v[4]), string(v[5]), string(v[6]))
+		c.sticky[sticky.Phone] = sticky
+	})
 }
 
 // ofCenter are the rows of a table of Roster's that are the centre's.
@@ -321,7 +332,7 @@ func (c *comparison) drift() *telephony.Drift {
 	for _, list := range c.strays {
 		slices.Sort(list)
 	}
-	return &telephony.Drift{Agents: c.drifted(c.agents), Queues: c.drifted(c.queues), Strays: c.strays}
+	return &telephony.Drift{Agents: c.drifted(c.agents), Queues: c.drifted(c.queues), Strays: c.strays, Sticky: c.sticky}
 }
 
 func (c *comparison) drifted(index map[string]int32) (names []string) {

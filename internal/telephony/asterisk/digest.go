@@ -7,7 +7,7 @@ import (
 )
 
 // digestVersion begins every digest. What another version wrote cannot be compared with.
-const digestVersion = "1"
+const digestVersion = "2"
 
 // digest is the sum of the hashes of the rows of a person or queue, in whatever order they come.
 type digest uint64

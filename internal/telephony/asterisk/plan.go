@@ -70,7 +70,7 @@ func (p *planner) agent(a *telephony.Agent) (telephony.AgentResult, error) {
 	return telephony.AgentResult{
 		Record: telephony.AgentRecord{
 			Fingerprint: next[regFingerprint].text, UID: a.UID, CredentialVersions: a.CredentialVersions,
-			HasPhone: hasPhone, Phase: a.Phase, Group: a.Group,
+			HasPhone: hasPhone, Phase: a.Phase, Group: a.Group, Seat: a.Seat,
 			Revoked: slices.Clone(a.Revoked), Deactivation: a.Deactivation,
 			SpyGroups: a.SpyGroups, Monitors: a.Monitors, Handled: parseHandled(next[regHandled].text),
 		},
@@ -539,7 +539,8 @@ func (p *planner) removeAgent(name string, at time.Time) error {
 		return nil
 	}
 	cells := slices.Clone(was)
-	cells[repPhase], cells[repDeletedAt], cells[repUpdatedAt] = text(phaseDeleted), instant(at), instant(p.now)
+	cells[repPhase], cells[repSeat] = text(phaseDeleted), null
+	cells[repDeletedAt], cells[repUpdatedAt] = instant(at), instant(p.now)
 	return p.agents.put(key{name}, cells)
 }
 

@@ -190,6 +190,7 @@ func reportCells(center string, a *telephony.Agent, now time.Time) []cell {
 	cells[repExtension], cells[repDisplayName], cells[repEmail] = text(a.Extension), text(a.DisplayName), text(a.Email)
 	cells[repEmployeeID], cells[repRole], cells[repPhase] = text(a.EmployeeID), text(a.Role), text(a.Phase)
 	cells[repGroup], cells[repColor], cells[repMonitors] = text(a.Group), text(a.Color), text(a.Monitors)
+	cells[repSeat] = text(a.Seat)
 	cells[repRequestedAt], cells[repOfflineAt] = instant(a.RequestedAt), instant(a.OfflineAt)
 	cells[repCompletedAt], cells[repDeletedAt] = instant(a.CompletedAt), null
 	cells[repUpdatedAt] = instant(now)

@@ -82,6 +82,7 @@ const (
 	repGroup
 	repColor
 	repMonitors
+	repSeat
 	repRequestedAt
 	repOfflineAt
 	repCompletedAt
@@ -105,7 +106,7 @@ const (
 // schema is the relations as one database has them.
 type schema struct {
 	registry, endpoints, auths, aors, queues, members, voicemail *relation
-	agents, memberships, extensions, revocations                 *relation
+	agents, memberships, extensions, revocations, sticky         *relation
 	contacts                                                     []*relation
 	// endpointColumns are all that ps_endpoints has.
 	endpointColumns map[string]column
@@ -126,10 +127,11 @@ func newSchema(contactsTables []string) *schema {
 		queues:      table("queues", "name", "strategy,timeout,wrapuptime,maxlen,servicelevel,ringinuse"),
 		members:     table("queue_members", "queue_name,interface", "membername,uniqueid,penalty,paused,reason_paused,ringinuse"),
 		voicemail:   table("voicemail", "mailbox,context", "fullname,email,password"),
-		agents:      table("roster_agents", "name", "center,uid,interface,extension,display_name,email,employee_id,role,phase,agent_group,color,monitors,requested_at,offline_at,completed_at,deleted_at,updated_at"),
+		agents:      table("roster_agents", "name", "center,uid,interface,extension,display_name,email,employee_id,role,phase,agent_group,color,monitors,seat,requested_at,offline_at,completed_at,deleted_at,updated_at"),
 		memberships: table("roster_memberships", "center,queue,agent,channel", "stars,penalty,via"),
 		extensions:  table("roster_extensions", "key", "center,interface,queue"),
 		revocations: table("roster_revocations", "center,agent,kind,name", "since"),
+		sticky:      table("roster_sticky", "key", "center,interface,agent,agent_group,queue,case_id,assignment"),
 	}
 	s.members.owner, s.members.identity, s.members.guard = byKey(1), memUniqueID, memPaused
 	// The migrations of Asterisk 16 have no reason_paused, and its earlier ones no ringinuse.
@@ -174,7 +176,7 @@ func holderOf(extension []cell) (key, bool) {
 // relations are all of them.
 func (s *schema) relations() []*relation {
 	return append([]*relation{s.registry, s.endpoints, s.auths, s.aors, s.queues, s.members, s.voicemail,
-		s.agents, s.memberships, s.extensions, s.revocations}, s.contacts...)
+		s.agents, s.memberships, s.extensions, s.revocations, s.sticky}, s.contacts...)
 }
 
 // endpointsWith is the endpoints relation with those of further columns that the table has.
@@ -200,6 +202,10 @@ func table(name, key, cols string) *relation {
 func (r *relation) learn(info map[string]column) {
 	r.limits, r.casts = make([]int, len(r.cols)), make([]string, len(r.cols))
 	r.whole, r.absent = make([]bool, len(r.cols)), make([]bool, len(r.cols))
+	r.keyLimits = make([]int, len(r.key))
+	for i, c := range r.key {
+		r.keyLimits[i] = info[c].limit
+	}
 	for i, c := range r.cols {
 		r.limits[i], r.casts[i], r.whole[i] = info[c].limit, info[c].cast, info[c].whole
 		if _, ok := info[c]; info != nil && !ok {

@@ -42,8 +42,8 @@ type relation struct {
 	table string
 	key   []string
 	cols  []string
-	// limits are the lengths of cols in characters; 0 is no limit. They come from the database.
-	limits []int
+	// limits are the lengths of cols in characters, and keyLimits those of key; 0 is no limit. They come from the database.
+	limits, keyLimits []int
 	// casts are the database's types of cols, for an UPDATE from a list of values.
 	casts []string
 	// whole are the cols of whole numbers, and absent those of the optional ones that the database lacks.
@@ -144,6 +144,13 @@ func (t *rows) owned(owner string) []*row {
 // put plans a row. Columns that stay keep what the database has, even where it writes it differently.
 func (t *rows) put(k key, cells []cell) error {
 	r := t.row(k)
+	if r.now == nil {
+		for i, limit := range t.keyLimits {
+			if err := t.fits(t.key[i], k[i], limit); err != nil {
+				return err
+			}
+		}
+	}
 	for i := range cells {
 		switch {
 		case t.absent[i]:
@@ -155,8 +162,8 @@ func (t *rows) put(k key, cells []cell) error {
 			cells[i] = r.now[i]
 			continue
 		}
-		if limit := t.limits[i]; limit > 0 && len(cells[i].text) > limit && utf8.RuneCountInString(cells[i].text) > limit {
-			return telephony.Errorf(telephony.Refused, nil, "column %s of table %s holds %d characters, which the value is longer than", t.cols[i], t.table, limit)
+		if err := t.fits(t.cols[i], cells[i].text, t.limits[i]); err != nil {
+			return err
 		}
 	}
 	if r.now != nil && !t.changed(r.now, cells) {
@@ -164,6 +171,14 @@ func (t *rows) put(k key, cells []cell) error {
 	}
 	t.set(r, cells)
 	t.index(r)
+	return nil
+}
+
+// fits says that a value is no longer than its column holds.
+func (t *rows) fits(column, value string, limit int) error {
+	if limit > 0 && len(value) > limit && utf8.RuneCountInString(value) > limit {
+		return telephony.Errorf(telephony.Refused, nil, "column %s of table %s holds %d characters, which the value is longer than", column, t.table, limit)
+	}
 	return nil
 }
 
@@ -209,6 +224,7 @@ type state struct {
 	memberships *rows
 	extensions  *rows
 	revocations *rows
+	sticky      *rows
 	// mailboxes are the names of registered people by mailbox.
 	mailboxes map[string]string
 
@@ -221,7 +237,7 @@ func newState(s *schema) *state {
 	st.registry, st.endpoints, st.auths, st.aors = rows(s.registry), rows(s.endpoints), rows(s.auths), rows(s.aors)
 	st.queues, st.members, st.voicemail = rows(s.queues), rows(s.members), rows(s.voicemail)
 	st.agents, st.memberships, st.extensions = rows(s.agents), rows(s.memberships), rows(s.extensions)
-	st.revocations = rows(s.revocations)
+	st.revocations, st.sticky = rows(s.revocations), rows(s.sticky)
 	for _, r := range s.contacts {
 		st.contacts = append(st.contacts, rows(r))
 	}
@@ -230,7 +246,7 @@ func newState(s *schema) *state {
 
 // tables are the tables in the order in which they are written: people are reported before they are reached.
 func (s *state) tables() []*rows {
-	tables := []*rows{s.registry, s.agents, s.memberships, s.extensions, s.revocations,
+	tables := []*rows{s.registry, s.agents, s.memberships, s.extensions, s.revocations, s.sticky,
 		s.auths, s.aors, s.endpoints, s.voicemail, s.queues, s.members}
 	return append(tables, s.contacts...)
 }

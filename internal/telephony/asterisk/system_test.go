@@ -300,11 +300,11 @@ func (s *tables) Extensions(t *testing.T, center string) map[string]string {
 
 func (s *tables) Report(t *testing.T, agent string) *telephonytest.Report {
 	r := s.one(t, `SELECT center, display_name, email, phase, agent_group, interface, extension,
-		requested_at, offline_at, completed_at, deleted_at, monitors FROM roster_agents WHERE name = ?`, agent)
+		requested_at, offline_at, completed_at, deleted_at, monitors, seat FROM roster_agents WHERE name = ?`, agent)
 	if r == nil {
 		return nil
 	}
-	return &telephonytest.Report{Center: r[0], DisplayName: r[1], Email: r[2], Phase: r[3], Group: r[4], Interface: r[5], Extension: r[6], Monitors: r[11],
+	return &telephonytest.Report{Center: r[0], DisplayName: r[1], Email: r[2], Phase: r[3], Group: r[4], Interface: r[5], Extension: r[6], Monitors: r[11], Seat: r[12],
 		RequestedAt: parseInstant(r[7]), OfflineAt: parseInstant(r[8]), CompletedAt: parseInstant(r[9]), DeletedAt: parseInstant(r[10])}
 }
 
@@ -313,6 +313,33 @@ func (s *tables) Memberships(t *testing.T, agent string) (list []telephonytest.M
 		list = append(list, telephonytest.Membership{Queue: m[0], Channel: m[1], Stars: atoi(t, m[2]), Via: m[3]})
 	}
 	return list
+}
+
+func (s *tables) Sticky(t *testing.T, center string) map[string]telephony.Sticky {
+	found := map[string]telephony.Sticky{}
+	for _, r := range s.rows(t, `SELECT key, interface, agent, agent_group, queue, case_id, assignment FROM roster_sticky WHERE key LIKE ?`, center+"/%") {
+		if want := strings.TrimSuffix(interfaceOf(r[2]), interfaceOf("")); r[1] != want {
+			t.Errorf("interface %q of agent %q", r[1], r[2])
+		}
+		phone := strings.TrimPrefix(r[0], center+"/")
+		found[phone] = telephony.Sticky{Phone: phone, Agent: r[2], Group: r[3], Queue: r[4], Case: r[5], Assignment: r[6]}
+	}
+	return found
+}
+
+// SetSticky knows nothing of a column center.
+func (s *tables) SetSticky(t *testing.T, center, phone string, c *telephony.Sticky) {
+	key := center + "/" + phone
+	if c == nil {
+		s.exec(t, `DELETE FROM roster_sticky WHERE key = ?`, key)
+		return
+	}
+	if s.one(t, `SELECT key FROM roster_sticky WHERE key = ?`, key) == nil {
+		s.exec(t, `INSERT INTO roster_sticky (key) VALUES (?)`, key)
+	}
+	iface := strings.TrimSuffix(interfaceOf(c.Agent), interfaceOf(""))
+	s.exec(t, `UPDATE roster_sticky SET interface = ?, agent = ?, agent_group = ?, queue = ?, case_id = ?, assignment = ? WHERE key = ?`,
+		iface, c.Agent, c.Group, c.Queue, c.Case, c.Assignment, key)
 }
 
 func (s *tables) contacts() []string { return []string{"ps_contacts", "ps_contacts_1"} }

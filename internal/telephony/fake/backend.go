@@ -19,7 +19,7 @@ type record = telephony.AgentRecord
 type Call struct {
 	// Method is the port's name of it, such as ApplyAgent.
 	Method string
-	// Name of the agent or queue, where there is one.
+	// Name of the agent or queue, or a known caller's phone, where there is one.
 	Name string
 }
 
@@ -104,7 +104,8 @@ func (b *Backend) Load(ctx context.Context) (*telephony.Records, error) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	records := &telephony.Records{Agents: map[string]telephony.AgentRecord{}, Queues: map[string]telephony.QueueRecord{}}
+	records := &telephony.Records{Agents: map[string]telephony.AgentRecord{}, Queues: map[string]telephony.QueueRecord{},
+		Sticky: b.stickyOf(b.center)}
 	for name, a := range b.agents {
 		if a.center == b.center {
 			r := a.record
@@ -243,7 +244,7 @@ func (c *change) apply() telephony.AgentResult {
 	}
 	want.record = telephony.AgentRecord{
 		Fingerprint: fingerprint, UID: a.UID, HasPhone: hasPhone, CredentialVersions: a.CredentialVersions,
-		Phase: a.Phase, Group: a.Group, Revoked: slices.Clone(a.Revoked), Deactivation: a.Deactivation,
+		Phase: a.Phase, Group: a.Group, Seat: a.Seat, Revoked: slices.Clone(a.Revoked), Deactivation: a.Deactivation,
 		SpyGroups: a.SpyGroups, Monitors: a.Monitors, Handled: handled,
 	}
 	c.agents[a.Name] = want
@@ -554,7 +555,7 @@ func (c *change) report() {
 	want := &Report{
 		Center: c.center, DisplayName: a.DisplayName, Email: a.Email, Phase: a.Phase, Group: a.Group,
 		Interface: "PJSIP/" + a.Name, Extension: a.Extension,
-		Monitors: a.Monitors, RequestedAt: a.RequestedAt, OfflineAt: a.OfflineAt, CompletedAt: a.CompletedAt,
+		Monitors: a.Monitors, Seat: a.Seat, RequestedAt: a.RequestedAt, OfflineAt: a.OfflineAt, CompletedAt: a.CompletedAt,
 	}
 	if have := c.reports[a.Name]; have == nil || *have != *want {
 		c.written["reports"] = true
@@ -590,7 +591,7 @@ func (b *Backend) RemoveAgent(ctx context.Context, name string, at time.Time) ([
 	delete(b.agents, name)
 	b.setExtension("", "PJSIP/"+name)
 	if r := b.reports[name]; r != nil {
-		r.Phase, r.DeletedAt = "Deleted", at.UTC().Truncate(time.Second)
+		r.Phase, r.Seat, r.DeletedAt = "Deleted", "", at.UTC().Truncate(time.Second)
 	}
 	return queues, nil
 }

@@ -45,7 +45,7 @@ func (b *Backend) Compare(ctx context.Context) (*telephony.Drift, error) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	drift := &telephony.Drift{Strays: map[string][]string{}}
+	drift := &telephony.Drift{Strays: map[string][]string{}, Sticky: b.stickyOf(b.center)}
 	for name, a := range b.agents {
 		if a.center != b.center {
 			continue

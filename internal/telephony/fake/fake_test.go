@@ -145,6 +145,14 @@ func (s *system) SetReportGroup(_ *testing.T, agent, group string) {
 	s.SetReport(agent, r)
 }
 
+func (s *system) Sticky(_ *testing.T, center string) map[string]telephony.Sticky {
+	return s.System.Sticky(center)
+}
+
+func (s *system) SetSticky(_ *testing.T, center, phone string, sticky *telephony.Sticky) {
+	s.System.SetSticky(center, phone, sticky)
+}
+
 func (s *system) SetPIN(t *testing.T, address, pin string) {
 	m := s.System.Mailbox(address)
 	m.PIN = pin
@@ -162,6 +170,17 @@ func TestControls(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if got := b.Calls(); len(got) != 2 || got[0].Method != "Ping" {
+		t.Errorf("got %v", got)
+	}
+	b.NextError("ApplySticky", failure)
+	caller := &telephony.Sticky{Phone: "+390699999"}
+	if changed, err := b.ApplySticky(t.Context(), caller); changed || !errors.Is(err, failure) || len(b.Sticky("acme")) > 0 {
+		t.Errorf("got %v, %v", changed, err)
+	}
+	if changed, err := b.ApplySticky(t.Context(), caller); !changed || err != nil || len(b.Sticky("acme")) != 1 {
+		t.Errorf("got %v, %v", changed, err)
+	}
+	if got := b.Calls(); got[len(got)-1] != (fake.Call{Method: "ApplySticky", Name: "+390699999"}) {
 		t.Errorf("got %v", got)
 	}
 	b.SetUnreachable(true)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"roster.dev/roster/internal/telephony"
 )
 
 // System is the telephone system that any number of centres share.
@@ -24,6 +26,7 @@ type System struct {
 	reports     map[string]*Report
 	memberships map[string][]Membership
 	contacts    map[string]time.Time
+	sticky      map[string]telephony.Sticky // by <centre>/<phone>
 }
 
 // agent is what is registered of a person.
@@ -82,8 +85,8 @@ type Mailbox struct{ Name, Email, PIN string }
 
 // Report is what outlives a person.
 type Report struct {
-	Center, DisplayName, Email, Phase, Group, Interface, Extension, Monitors string
-	RequestedAt, OfflineAt, CompletedAt, DeletedAt                           time.Time
+	Center, DisplayName, Email, Phase, Group, Interface, Extension, Monitors, Seat string
+	RequestedAt, OfflineAt, CompletedAt, DeletedAt                                 time.Time
 }
 
 // Membership is a reported place in a queue on one channel.
@@ -101,7 +104,7 @@ func NewSystem() *System {
 		agents: map[string]*agent{}, queues: map[string]*queue{}, phones: map[string]*Phone{},
 		queueRows: map[string]*QueueRow{}, members: map[string]map[string]*Member{}, mailboxes: map[string]*Mailbox{},
 		extensions: map[string]string{}, rings: map[string]string{}, reports: map[string]*Report{}, memberships: map[string][]Membership{},
-		contacts: map[string]time.Time{},
+		contacts: map[string]time.Time{}, sticky: map[string]telephony.Sticky{},
 	}
 }
 

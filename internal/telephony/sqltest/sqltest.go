@@ -34,5 +34,8 @@ func Rows(db *sql.DB, query string, args ...any) []string {
 		}
 		list = append(list, strings.Join(texts, "|"))
 	}
+	if err := rows.Err(); err != nil {
+		return failed(err)
+	}
 	return list
 }

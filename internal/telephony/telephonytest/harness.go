@@ -27,6 +27,8 @@ type System interface {
 	Report(t *testing.T, agent string) *Report
 	// Memberships reported of a person, sorted by queue and channel.
 	Memberships(t *testing.T, agent string) []Membership
+	// Sticky are the known callers of a centre, by phone.
+	Sticky(t *testing.T, center string) map[string]telephony.Sticky
 	// Registered says whether a registration of the phone is live.
 	Registered(t *testing.T, agent string) bool
 
@@ -54,6 +56,8 @@ type System interface {
 	RemoveQueue(t *testing.T, queue string)
 	RemoveExtension(t *testing.T, center, extension string)
 	SetReportGroup(t *testing.T, agent, group string)
+	// SetSticky makes or changes a known caller by hand; nil removes it.
+	SetSticky(t *testing.T, center, phone string, sticky *telephony.Sticky)
 }
 
 // Phone is the endpoint of a person.
@@ -87,8 +91,8 @@ type Mailbox struct{ Name, Email, PIN string }
 
 // Report is what outlives a person.
 type Report struct {
-	Center, DisplayName, Email, Phase, Group, Interface, Extension, Monitors string
-	RequestedAt, OfflineAt, CompletedAt, DeletedAt                           time.Time
+	Center, DisplayName, Email, Phase, Group, Interface, Extension, Monitors, Seat string
+	RequestedAt, OfflineAt, CompletedAt, DeletedAt                                 time.Time
 }
 
 // Membership is a reported place in a queue on one channel.
