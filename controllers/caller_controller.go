@@ -48,12 +48,11 @@ func (r *callerReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 			return retry(time.Second), err
 		}
 	}
-	changed, err := false, error(nil)
+	write := func() (bool, error) { return c.RemoveSticky(ctx, phone) }
 	if wanted {
-		changed, err = c.ApplySticky(ctx, &desired)
-	} else {
-		changed, err = c.RemoveSticky(ctx, phone)
+		write = func() (bool, error) { return c.ApplySticky(ctx, &desired) }
 	}
+	changed, err := write()
 	v := verdictOf(err)
 	if err != nil && v.ready() {
 		return ctrl.Result{}, err

@@ -87,7 +87,7 @@ func (s *caseScope) write(ctx context.Context) (ctrl.Result, error) {
 	status := &s.object.Status
 	status.Phase, status.Assignees = s.report.Phase, s.report.Holders
 	status.ObservedGeneration = s.object.Generation
-	history := roster.CaseHistory(&s.object.Spec, s.before.Assignees, &s.report.CaseDecision, s.now)
+	history := roster.CaseHistory(&s.object.Spec, s.before.Assignees, &s.report.CaseDecision, s.report.At)
 	status.History = append(status.History, history...)
 	if n := len(status.History); n > caseHistoryLimit {
 		status.History = status.History[n-caseHistoryLimit:]

@@ -236,6 +236,31 @@ var _ = Describe("A case", func() {
 		Consistently(w.holders("case-7")).Should(Equal("Covered bob/Group"))
 	})
 
+	It("goes on when its holder's seat is taken away, and comes back with a seat", Label("B11"), func() {
+		w.stopOperator()
+		names := []string{"alice", "bob", "carl"}
+		for _, n := range names {
+			w.create(agent(n))
+			time.Sleep(1100 * time.Millisecond) // creation is kept in whole seconds
+		}
+		centre := contactCenter(w.ns + ".sqlite3")
+		w.create(centre, group("north", names...), assignment("others", "bob"))
+		c := assignment("case-7", "carl")
+		c.Spec.Group = "north"
+		w.create(c)
+		w.startOperator()
+		Eventually(w.holders("case-7")).Should(Equal("Assigned carl/Declared"))
+		edit(w, centre, func() { centre.Spec.Seats = new(int32(2)) })
+		Eventually(w.holders("case-7")).Should(Equal("Covered alice/Group"))
+		Expect(w.said("case-7", v1alpha1.ConditionAssigneesAble)).To(Equal("False/NotAble: carl waits for a seat"))
+		edit(w, centre, func() { centre.Spec.Seats = new(int32(0)) })
+		Eventually(w.holders("case-7")).Should(Equal("Unassigned"))
+		Eventually(w.holders("others")).Should(Equal("Unassigned"))
+		edit(w, centre, func() { centre.Spec.Seats = new(int32(3)) })
+		Eventually(w.holders("case-7")).Should(Equal("Assigned carl/Declared"))
+		Eventually(w.holders("others")).Should(Equal("Assigned bob/Declared"))
+	})
+
 	It("has one assignee in effect where operators are separate, and loses nobody from its declaration", Label("V6"), func() {
 		w.create(staffed("alice", "bob", "carl")...)
 		w.create(assignment("case-7", "alice", "bob", "carl"))
@@ -364,7 +389,7 @@ var _ = Describe("Cases of somebody who is put out", func() {
 		for i := range crew {
 			members[i] = fmt.Sprintf("n%d", i)
 		}
-		w.create(staffed(append(members, "alice", "zoe")...)...)
+		w.create(staffed(slices.Concat(members, []string{"alice", "zoe"})...)...)
 		w.create(group("north", members...))
 		for i := range cases {
 			c := assignment(fmt.Sprintf("case-%d", i), "alice")

@@ -4,18 +4,23 @@ import (
 	"slices"
 	"unique"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"roster.dev/roster/api/v1alpha1"
 )
 
-// intern makes equal strings share their bytes: thousands of people have the same labels, queues and conditions.
+// intern makes equal strings share their bytes: thousands of people and cases have the same labels, queues and conditions.
 func intern[S ~string](s *S) {
 	if *s != "" {
 		*s = S(unique.Make(string(*s)).Value())
 	}
 }
 
-// voiceOnly is by far the most frequent list of channels. Cached objects are never changed, so one will do.
-var voiceOnly = []v1alpha1.Channel{v1alpha1.ChannelVoice}
+// These are by far the most frequent lists. Cached objects are never changed, so one of each will do.
+var (
+	voiceOnly     = []v1alpha1.Channel{v1alpha1.ChannelVoice}
+	bothFallbacks = []v1alpha1.Fallback{v1alpha1.FallbackBackup, v1alpha1.FallbackGroup}
+)
 
 // fit is the list without the room to grow that decoding leaves.
 func fit[T any](list []T) []T {
@@ -68,15 +73,55 @@ func internAgent(a *v1alpha1.Agent) {
 		}
 	}
 	s.History, s.Conditions = fit(s.History), fit(s.Conditions)
-	for i := range s.History {
-		h := &s.History[i]
+	internHistory(s.History)
+	internConditions(s.Conditions)
+}
+
+// internCase shares the strings that repeat from case to case.
+func internCase(c *v1alpha1.CaseAssignment) {
+	intern(&c.Namespace)
+	intern(&c.Kind)
+	intern(&c.APIVersion)
+	intern(&c.Spec.Group)
+	intern(&c.Spec.State)
+	if slices.Equal(c.Spec.Fallback, bothFallbacks) {
+		c.Spec.Fallback = bothFallbacks
+	}
+	if c.Spec.Client != nil {
+		c.Spec.Client.Phones = fit(c.Spec.Client.Phones)
+	}
+	c.Spec.Assignees = fit(c.Spec.Assignees)
+	for i := range c.Spec.Assignees {
+		intern(&c.Spec.Assignees[i].Name)
+		intern(&c.Spec.Assignees[i].Reason)
+	}
+	s := &c.Status
+	intern(&s.Phase)
+	s.Assignees, s.History, s.Conditions = fit(s.Assignees), fit(s.History), fit(s.Conditions)
+	for i := range s.Assignees {
+		a := &s.Assignees[i]
+		intern(&a.Name)
+		intern(&a.Via)
+		intern(&a.Covers)
+		intern(&a.Cause)
+	}
+	internHistory(s.History)
+	internConditions(s.Conditions)
+}
+
+func internHistory(history []v1alpha1.HistoryEntry) {
+	for i := range history {
+		h := &history[i]
 		intern(&h.Type)
 		intern(&h.From)
 		intern(&h.To)
 		intern(&h.Reason)
 	}
-	for i := range s.Conditions {
-		c := &s.Conditions[i]
+}
+
+func internConditions(conditions []metav1.Condition) {
+	for i := range conditions {
+		c := &conditions[i]
 		intern(&c.Type)
 		intern(&c.Status)
 		intern(&c.Reason)

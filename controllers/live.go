@@ -121,7 +121,8 @@ func (op *operator) judge(namespace string, session live.Listening) {
 	}
 	listener, registered, _ := c.Recorded(session.Listener)
 	target, known, _ := c.Recorded(session.Target)
-	if !registered || !known || roster.Shares(target.SpyGroups, listener.Monitors) {
+	own := session.Listener == session.Target
+	if !registered || !known || !own && roster.Shares(target.SpyGroups, listener.Monitors) {
 		return
 	}
 	op.fleet.HangUp(namespace, session.Server, session.Channel)

@@ -34,6 +34,8 @@ func Slim(obj any) (any, error) {
 		intern(&o.Namespace)
 	case *v1alpha1.Agent:
 		internAgent(o)
+	case *v1alpha1.CaseAssignment:
+		internCase(o)
 	}
 	return obj, nil
 }

@@ -46,21 +46,20 @@ var _ = Describe("Supervisors of a queue", Label("S9"), func() {
 
 	It("of a campaign hear its people, inside its window only, to the second", Label("B1", "C5"), func() {
 		w.startOperator()
-		opens := metav1.NewTime(time.Now().Add(4 * time.Second).Truncate(time.Second))
+		carla := agent("carla")
+		carla.Spec.License = v1alpha1.LicenseNone // to supervise needs none
+		w.create(agent("alice"), agent("bob"), carla)
+		for _, name := range []string{"alice", "bob", "carla"} {
+			Eventually(w.ready(name)).Should(Equal(isReady))
+		}
+		opens := metav1.NewTime(time.Now().Add(3 * time.Second).Truncate(time.Second))
 		closes := metav1.NewTime(opens.Add(2 * time.Second))
 		spring := queue("spring")
 		spring.Spec.Type, spring.Spec.Window = v1alpha1.QueueTypeCampaign, &v1alpha1.Window{StartTime: &opens, EndTime: &closes}
 		spring.Spec.Agents, spring.Spec.Supervisors = entries("alice"), supervisedBy("carla")
-		carla := agent("carla")
-		carla.Spec.License = v1alpha1.LicenseNone // to supervise needs none
-		w.create(agent("alice"), agent("bob"), carla, spring)
-		for _, name := range []string{"alice", "bob", "carla"} {
-			Eventually(w.ready(name)).Should(Equal(isReady))
-		}
-		if time.Now().Before(opens.Time) {
-			Expect(w.hears("carla", "alice")()).To(BeFalse())
-			Expect(w.supervises("carla")()).To(BeEmpty())
-		}
+		w.create(spring)
+		Consistently(w.hears("carla", "alice"), time.Second).Should(BeFalse())
+		Expect(w.supervises("carla")()).To(BeEmpty())
 		Eventually(w.hears("carla", "alice"), 10*time.Second, 5*time.Millisecond).Should(BeTrue())
 		Expect(time.Now()).To(And(BeTemporally(">=", opens.Time), BeTemporally("<", opens.Add(time.Second))))
 		Expect(w.members()).To(HaveExactElements(HavePrefix("spring|PJSIP/alice|")), "who supervises is no member")

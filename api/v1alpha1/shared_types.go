@@ -240,7 +240,7 @@ const (
 	ConditionConnected = "Connected"
 	// ConditionServersConnected is False while one of the ContactCenter's Asterisk servers cannot be reached.
 	ConditionServersConnected = "ServersConnected"
-	// ConditionMonitoringComplete is False while a person is in more teams than the labels that say who may listen
+	// ConditionMonitoringComplete is False while a person is in more teams and supervised queues than the labels that say who may listen
 	// to whom have room for.
 	ConditionMonitoringComplete = "MonitoringComplete"
 	// ConditionOrdersValid is False while a one-shot order's annotation cannot be read.

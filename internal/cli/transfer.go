@@ -201,7 +201,7 @@ type remains struct{ declared, covered []assignment }
 
 // move moves the book, and what comes into it meanwhile, and returns what is left.
 func (t *transfer) move(ctx context.Context) (left remains, err error) {
-	for round := 0; ; round++ {
+	for round := 0; round == 0 || ctx.Err() == nil; round++ {
 		declared, covered, err := t.book(ctx)
 		switch {
 		case err != nil && round > 0:
@@ -219,10 +219,8 @@ func (t *transfer) move(ctx context.Context) (left remains, err error) {
 		}
 		t.work(ctx, todo)
 		left.declared = slices.DeleteFunc(declared, func(a assignment) bool { return t.failed[a.Name] == nil })
-		if ctx.Err() != nil {
-			return left, nil
-		}
 	}
+	return left, nil
 }
 
 // warn says that a GitOps tool will undo the transfer.

@@ -46,7 +46,7 @@ type casebook struct {
 	// unheld leads from a group, and from a responsible person, to the open cases that nobody holds.
 	unheldOfGroup, unheldOf nameIndex
 	// callers leads from a phone to the open cases of the client who has it, those decided and those not.
-	callers map[string]map[string]*caseEntry
+	callers nameIndex
 	// benches are the people of each group who can take cases. One is made when it is first asked for.
 	benches map[string]*bench
 	// separate and country are the centre's.
@@ -61,8 +61,9 @@ type caseEntry struct {
 	phones  []string
 	unread  []v1alpha1.PhoneNumber
 	holders []v1alpha1.EffectiveAssignee
-	// decided says that holders are a decision's, and not the status'.
+	// decided says that holders are a decision's, and not the status'; at is when one last changed them.
 	decided bool
+	at      time.Time
 	// unheldGroup and unheldOf are where the case is found as one that nobody holds.
 	unheldGroup, unheldOf string
 	unheld                bool
@@ -71,7 +72,7 @@ type caseEntry struct {
 func newCasebook() casebook {
 	return casebook{
 		all: map[string]*caseEntry{}, declaring: nameIndex{}, naming: nameIndex{}, held: map[string]map[string]struct{}{},
-		unheldOfGroup: nameIndex{}, unheldOf: nameIndex{}, callers: map[string]map[string]*caseEntry{}, benches: map[string]*bench{},
+		unheldOfGroup: nameIndex{}, unheldOf: nameIndex{}, callers: nameIndex{}, benches: map[string]*bench{},
 	}
 }
 
@@ -230,20 +231,14 @@ func (d *Directory) enterPhones(e *caseEntry, touched *Affected) {
 	}
 	e.phones, e.unread = PhoneNumbers(e.Spec.Client.Phones, d.cases.country)
 	for _, p := range e.phones {
-		if d.cases.callers[p] == nil {
-			d.cases.callers[p] = map[string]*caseEntry{}
-		}
-		d.cases.callers[p][e.Name] = e
+		d.cases.callers.add(p, e.Name)
 	}
 	touched.Phones = append(touched.Phones, e.phones...)
 }
 
 func (d *Directory) leavePhones(e *caseEntry, touched *Affected) {
 	for _, p := range e.phones {
-		delete(d.cases.callers[p], e.Name)
-		if len(d.cases.callers[p]) == 0 {
-			delete(d.cases.callers, p)
-		}
+		d.cases.callers.remove(p, e.Name)
 	}
 	touched.Phones = append(touched.Phones, e.phones...)
 }
@@ -313,6 +308,8 @@ type CaseReport struct {
 	Unread []v1alpha1.PhoneNumber
 	// Phones of the client, in E.164, while the case is open.
 	Phones []string
+	// At is when the decision was made that stands.
+	At time.Time
 	// Unsettled says that the responsible person is new, and was not looked at yet: nothing was decided.
 	Unsettled bool
 }
@@ -338,7 +335,10 @@ func (d *Directory) DecideCase(name string, now time.Time) (report CaseReport, t
 	if !e.decided { // its row waited for that
 		touched.Phones = append(touched.Phones, e.phones...)
 	}
-	e.decided = true
+	if e.at.IsZero() || !slices.Equal(e.holders, report.Holders) {
+		e.at = now
+	}
+	e.decided, report.At = true, e.at
 	d.settleCase(e, report.Holders, &touched)
 	d.markUnheld(e, report.Phase == v1alpha1.CaseUnassigned)
 	report.Missing, report.Unread, report.Phones = d.missingOf(e), e.unread, e.phones
@@ -359,6 +359,9 @@ func (d *Directory) newcomer(e *caseEntry, now time.Time) time.Time {
 }
 
 func (d *Directory) missingOf(e *caseEntry) []string {
+	if !e.open() {
+		return nil
+	}
 	missing := map[string]struct{}{}
 	for i := range e.Spec.Assignees {
 		if name := string(e.Spec.Assignees[i].Name); d.agents[name] == nil {
@@ -434,7 +437,8 @@ type Sticky struct {
 
 // callerOf is the newest case of a caller, and of several the first by name.
 func (d *Directory) callerOf(phone string) (newest *caseEntry) {
-	for _, e := range d.cases.callers[phone] {
+	for name := range d.cases.callers.of(phone) {
+		e := d.cases.all[name]
 		if newest == nil || e.Created.After(newest.Created) || e.Created.Equal(newest.Created) && e.Name < newest.Name {
 			newest = e
 		}

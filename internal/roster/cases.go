@@ -113,7 +113,7 @@ func (c *Case) first(p colleagues, declared, able []string, now time.Time) (firs
 	was := c.covering(responsible, declared)
 	stays := was != nil && p.unable(string(was.Name)) == ""
 	lost := c.lost(responsible, p, was, cause)
-	if responsible != "" && cause == "" && !(stays && lost) {
+	if responsible != "" && cause == "" && (!stays || !lost) {
 		return &v1alpha1.EffectiveAssignee{Name: v1alpha1.AgentName(responsible), Via: v1alpha1.ViaDeclared}, next
 	}
 	away := cause == v1alpha1.CauseOnLeave

@@ -288,7 +288,7 @@ func (o *office) write(name string) {
 		return
 	}
 	c := o.cases[name].DeepCopy()
-	c.Status.History = append(c.Status.History, CaseHistory(&c.Spec, c.Status.Assignees, &r.CaseDecision, o.now)...)
+	c.Status.History = append(c.Status.History, CaseHistory(&c.Spec, c.Status.Assignees, &r.CaseDecision, r.At)...)
 	c.Status.Phase, c.Status.Assignees = r.Phase, r.Holders
 	o.cases[name] = c
 	o.d.SetCase(ViewCase(c))

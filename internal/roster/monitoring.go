@@ -104,8 +104,8 @@ func SpyGroups(center string, role v1alpha1.AgentRole, teams, queues []string) (
 // them; empty for nobody's. The queues are those that the person supervises. Of room it is as with SpyGroups.
 //
 // Labels stand for people together, so that the call of a leader, or of a supervisor who also serves the queue, is
-// among those they may hear: no label says that it is their own. Asterisk itself lets no channel listen to itself, nor
-// to one that listens.
+// among those they may hear: no label says that it is their own. The dialplan refuses it, and Roster ends it. Asterisk
+// itself lets no channel listen to itself, nor to one that listens.
 func Monitors(center string, role v1alpha1.AgentRole, teams, queues []string) (labels string, leftOut LeftOut) {
 	return joinLabels(center, labelsOfRole[roleOf(role)].hears, teams, queues)
 }
