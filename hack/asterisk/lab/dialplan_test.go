@@ -88,9 +88,9 @@ func ended(t *testing.T, c *phone.Call, within time.Duration) bool {
 }
 
 // onBoth runs a test on both versions, with SQLite.
-func onBoth(t *testing.T, test func(t *testing.T, s *site)) {
+func onBoth(t *testing.T, test func(t *testing.T, s *site), change ...func(*Options)) {
 	for _, version := range []string{"22", "16"} {
-		t.Run(version, func(t *testing.T) { test(t, newSite(t, version, "SQLite")) })
+		t.Run(version, func(t *testing.T) { test(t, newSite(t, version, "SQLite", change...)) })
 	}
 }
 

@@ -81,20 +81,25 @@ func (s *Server) values(o Options) (map[string]string, error) {
 	}
 	centers := ""
 	for _, c := range o.Centers {
-		centers += fmt.Sprintf("[%s]\nexten => _[*0-9]!,1,Gosub(roster,${FILTER(*0-9,${EXTEN})},1(%[1]s))\n same => n,Hangup()\n\n", c)
+		name, _, _ := strings.Cut(c, ",")
+		centers += fmt.Sprintf("[%s]\nexten => _[*0-9]!,1,Gosub(roster,${FILTER(*0-9,${EXTEN})},1(%s))\n same => n,Hangup()\n\n", name, c)
 	}
-	return map[string]string{
-		"asterisk.conf": directories + "\n[options]\nverbose = 3\nnocolor = yes\nsystemname = " + s.Name + "\n",
+	files := map[string]string{
+		"asterisk.conf": directories + "\n[options]\nverbose = 3\nnocolor = yes\nhideconnect = yes\nsystemname = " + s.Name + "\n",
 		"resolv.conf":   "nameserver 127.0.0.1\n",
 		"logger.conf": "[general]\ndateformat = %F %T.%3q\n\n[logfiles]\nmessages.log => notice,warning,error\n" +
 			"full.log => notice,warning,error,verbose\n",
 		"odbc.ini":              dataSource,
 		"res_odbc_local.conf":   "[roster](roster-pool)\ndsn = roster\n" + login,
 		"extconfig_local.conf":  "[settings](+)\nps_contacts = odbc,roster," + o.ContactsTable + "\n",
-		"pjsip_local.conf":      "[transport-udp]\ntype = transport\nprotocol = udp\nbind = " + s.SIPAddress + "\n",
+		"pjsip_local.conf":      "[transport-udp]\ntype = transport\nprotocol = udp\nbind = " + s.SIPAddress + "\n" + trunk(o.Trunk),
 		"manager_local.conf":    "[general](+)\nbindaddr = " + s.IP + "\n" + tls + "\n[" + s.Username + "](roster-rights)\nsecret = " + s.Password + "\n",
 		"extensions_local.conf": centers,
-	}, nil
+	}
+	for name, more := range o.Local {
+		files[name] += more
+	}
+	return files, nil
 }
 
 // dataSource is odbc.ini, and what of it is secret for res_odbc.

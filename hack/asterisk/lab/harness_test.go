@@ -39,9 +39,12 @@ func onAll(t *testing.T, test func(t *testing.T, s *site)) {
 }
 
 // newSite is one of centre acme, with a database of its own.
-func newSite(t *testing.T, version, database string) *site {
+func newSite(t *testing.T, version, database string, change ...func(*Options)) *site {
 	t.Helper()
 	config, options := asterisk.Config{Center: "acme", Type: database}, Options{Version: version, TLS: true}
+	for _, c := range change {
+		c(&options)
+	}
 	if database == asterisk.TypeSQLite {
 		config.Path = filepath.Join(t.TempDir(), "acme.sqlite3")
 		options.SQLite = config.Path
@@ -117,9 +120,9 @@ func (s *site) value(t *testing.T, query, key string) string {
 	return v.String
 }
 
-func (s *site) exec(t *testing.T, statement, key string) {
+func (s *site) exec(t *testing.T, statement string, key ...any) {
 	t.Helper()
-	if _, err := s.db.ExecContext(t.Context(), strings.Replace(statement, "?", s.placeholder, 1), key); err != nil {
+	if _, err := s.db.ExecContext(t.Context(), strings.Replace(statement, "?", s.placeholder, 1), key...); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -39,8 +39,14 @@ type Options struct {
 	SQLite string
 	// PostgreSQL is a connection string of a database at an address that this machine reaches by TCP.
 	PostgreSQL string
-	// Centers are the contact centres, each with a dialplan context of its name; acme where empty.
+	// Centers are the contact centres, each with a dialplan context of its name; acme where empty. What follows a
+	// comma is how the country writes numbers: "acme,49,0".
 	Centers []string
+	// Trunk is the dialplan context of calls from phones of Outside, who are shown with the name that they call as. Nobody
+	// may call from there where it is empty.
+	Trunk string
+	// Local is what is added to the files that are there to be edited, by name.
+	Local map[string]string
 	// ContactsTable of this server; ps_contacts where empty.
 	ContactsTable string
 	// TLS opens a second AMI port, with a certificate of CACert for the server's address and name.

@@ -15,7 +15,7 @@ import (
 // pair is two phones that are each other's server: what one does reaches the other with nothing in between.
 func pair(t *testing.T) (a, b *Phone) {
 	t.Helper()
-	one, other := someAddress().String(), someAddress().String()
+	one, other := someAddress(usualNetwork).String(), someAddress(usualNetwork).String()
 	a = ForTest(t, Config{Server: other, Address: one, User: "alice-martin", Password: "s3cret"})
 	b = ForTest(t, Config{Server: one, Address: other, User: "bob-lee", Password: "s3cret"})
 	return a, b

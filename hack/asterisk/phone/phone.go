@@ -30,9 +30,12 @@ type Config struct {
 	// User is the name that the phone registers and calls as; Password is what it answers challenges with. sipp takes the
 	// password on its command line: it is for tests.
 	User, Password string
-	// Address is the phone's own IP address, and its port where that is not 5060; empty for a loopback address that
-	// nobody uses.
+	// Address is the phone's own IP address, and its port where that is not 5060; empty for a loopback address of
+	// Network that nobody uses.
 	Address string
+	// Network is the part of the loopback network to take an address from, no smaller than a /24; 127.32.0.0/11 where it
+	// is not set.
+	Network netip.Prefix
 	// Dir is a folder for what sipp writes, messages.log above all; a folder of the phone's own is made in it.
 	Dir string
 	// Expires is for how long the phone registers, in whole seconds; 0 is an hour.
@@ -102,6 +105,9 @@ func New(ctx context.Context, config Config) (*Phone, error) {
 	if config.Expires == 0 {
 		config.Expires = time.Hour
 	}
+	if !config.Network.IsValid() {
+		config.Network = usualNetwork
+	}
 	if config.Address != "" {
 		address, err := parseAddress(config.Address)
 		if err != nil {
@@ -111,7 +117,7 @@ func New(ctx context.Context, config Config) (*Phone, error) {
 	}
 	// Two phones may come to want one address: then the second cannot be started.
 	for attempt := 1; ; attempt++ {
-		p, err := start(ctx, config, someAddress())
+		p, err := start(ctx, config, someAddress(config.Network))
 		if err == nil || ctx.Err() != nil || attempt == 3 {
 			return p, err
 		}
@@ -121,6 +127,9 @@ func New(ctx context.Context, config Config) (*Phone, error) {
 // sipPort is the standard port.
 const sipPort = 5060
 
+// usualNetwork is where phones are.
+var usualNetwork = netip.MustParsePrefix("127.32.0.0/11")
+
 // parseAddress is an IP address with a port, the standard one where there is none.
 func parseAddress(s string) (netip.AddrPort, error) {
 	if ip, err := netip.ParseAddr(s); err == nil {
@@ -129,12 +138,17 @@ func parseAddress(s string) (netip.AddrPort, error) {
 	return netip.ParseAddrPort(s)
 }
 
-// someAddress is a loopback address that no one is known to use. A phone with an address of its own shares
+// someAddress is an address of a network that no one is known to use. A phone with an address of its own shares
 // no port with others: sipp finds ports for media by itself, and on one address for fifty phones only.
-func someAddress() netip.AddrPort {
-	b := make([]byte, 3)
-	_, _ = rand.Read(b) // never fails
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 32 + b[0]%32, b[1], 1 + b[2]%254}), sipPort)
+func someAddress(network netip.Prefix) netip.AddrPort {
+	address, random := network.Masked().Addr().As4(), make([]byte, 4)
+	_, _ = rand.Read(random) // never fails
+	for i := range address {
+		host := byte(0xff >> min(8, max(0, network.Bits()-8*i)))
+		address[i] |= random[i] & host
+	}
+	address[3] = 1 + random[3]%254
+	return netip.AddrPortFrom(netip.AddrFrom4(address), sipPort)
 }
 
 // start starts sipp, and waits until it takes orders.

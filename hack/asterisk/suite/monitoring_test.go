@@ -455,6 +455,26 @@ var _ = Describe("Who listens to whom", func() {
 			Expect(call.HangUp(within(5 * time.Second))).To(Succeed())
 		})
 
+		It("is nobody's to their own calls, whatever their right, with "+kind.String(), Label("C5", "S9"), func() {
+			s := newSite(kind, 1, nil)
+			both := line("support", "600", "carla", "dora")
+			both.Spec.Supervisors = []v1alpha1.Member{{Name: "carla"}}
+			s.create(person("carla", "1001"), person("dora", "1002"), person("erin", "1003"), ofRole("boss", "2001", centerManager), both)
+			s.ready("carla", "dora", "erin", "boss")
+			Eventually(s.monitors("carla")).ShouldNot(ConsistOf(""))
+			for _, name := range []string{"carla", "dora"} {
+				Eventually(s.spyGroups(name)).Should(ConsistOf(ContainSubstring(":")))
+			}
+			carla, dora, erin, boss := s.registered("carla"), s.registered("dora"), s.registered("erin"), s.registered("boss")
+			for p, extension := range map[*phone.Phone]string{carla: "1001", dora: "1002", boss: "2001"} {
+				talk(erin, p, extension)
+			}
+			Expect(dialling(carla, "*551001")()).To(Equal(403))
+			Expect(dialling(boss, "*552001")()).To(Equal(403))
+			Expect(dialling(carla, "*551002")()).To(Equal(200))
+			Expect(dialling(boss, "*551001")()).To(Equal(200))
+		})
+
 		It("begins with the right, for a target with the next call, with "+kind.String(), Label("C5", "B9"), func() {
 			s := newSite(kind, 1, nil)
 			billing := team("billing", "alice")
@@ -485,6 +505,78 @@ var _ = Describe("Who listens to whom", func() {
 			w.listen(lead, "lead", "1002", s.channel("bob"))
 			Consistently(w.open).Should(Equal(1))
 			Expect(s.eventsOn("lead", "ListeningEnded")()).To(BeEmpty())
+		})
+	}
+
+	for _, kind := range oldestAndNewest {
+		It("is said by a campaign too, of its people and while it is open, with "+kind.String(), Label("S9", "C5", "B9"), func() {
+			s := newSite(kind, 1, nil)
+			s.create(person("alice", "1001"), person("bob", "1002"), person("erin", "1003"), person("frank", "1004"),
+				person("carla", "2001"), person("gina", "2002"), person("dave", "2003"))
+			s.ready("alice", "bob", "erin", "frank", "carla", "gina", "dave")
+			alice, bob, erin, frank := s.registered("alice"), s.registered("bob"), s.registered("erin"), s.registered("frank")
+			carla, gina, dave := s.registered("carla"), s.registered("gina"), s.registered("dave")
+			s.idle("alice", "bob", "erin", "frank")
+			w := s.spies()
+			members := func() []string {
+				return s.rows("SELECT interface FROM queue_members WHERE queue_name = 'spring'")
+			}
+			supervises := func(name string) func() []v1alpha1.ObjectName {
+				return func() []v1alpha1.ObjectName { return s.agent(name).Status.Supervises }
+			}
+
+			By("before the window")
+			opens := metav1.NewTime(time.Now().Add(8 * time.Second).Truncate(time.Second))
+			spring := line("spring", "600", "alice")
+			spring.Spec.Type, spring.Spec.Window = v1alpha1.QueueTypeCampaign, &v1alpha1.Window{StartTime: &opens}
+			spring.Spec.Supervisors = []v1alpha1.Member{{Name: "carla"}, {Name: "gina"}}
+			s.create(spring)
+			talk(frank, bob, "1002")
+			early := talk(erin, alice, "1001")
+			Expect(dialling(carla, "*551001")()).To(Equal(403))
+			Expect(members()).To(BeEmpty())
+			Expect(early.HangUp(within(5 * time.Second))).To(Succeed())
+			Expect(time.Now()).To(BeTemporally("<", opens.Time), "too slow to see what is before the window")
+
+			By("its first second")
+			Eventually(members, 15*time.Second, 10*time.Millisecond).Should(Equal([]string{"PJSIP/alice"}))
+			Expect(time.Now()).To(And(BeTemporally(">=", opens.Time), BeTemporally("<", opens.Add(time.Second))))
+			for _, name := range []string{"carla", "gina"} {
+				Eventually(supervises(name)).Should(Equal([]v1alpha1.ObjectName{"spring"}))
+			}
+			s.idle("alice", "erin")
+			call := talk(erin, alice, "600")
+			channel := s.channel("alice")
+			first := w.listen(carla, "carla", "1001", channel)
+			second := w.listen(gina, "gina", "1001", channel)
+			Expect(dialling(dave, "*551001")()).To(Equal(403), "who does not supervise it")
+			Expect(dialling(carla, "*551002")()).To(Equal(403), "who does not serve it")
+
+			By("a supervisor being taken off")
+			s.edit(spring, func() { spring.Spec.Supervisors = spring.Spec.Supervisors[1:] })
+			s.listeningEnds(first, "carla", "alice")
+			Expect(dialling(carla, "*551001")()).To(Equal(403))
+			Expect(second.Ended()).NotTo(BeClosed())
+
+			By("its last second")
+			closes := metav1.NewTime(time.Now().Add(4 * time.Second).Truncate(time.Second))
+			s.edit(spring, func() { spring.Spec.Window.EndTime = &closes })
+			Consistently(second.Ended(), time.Until(closes.Time)-100*time.Millisecond).ShouldNot(BeClosed())
+			Eventually(members, 15*time.Second, 10*time.Millisecond).Should(BeEmpty())
+			Expect(time.Now()).To(And(BeTemporally(">=", closes.Time), BeTemporally("<", closes.Add(time.Second))))
+			s.listeningEnds(second, "gina", "alice")
+			Expect(dialling(gina, "*551001")()).To(Equal(403))
+			Eventually(supervises("gina")).Should(BeEmpty())
+
+			By("after the window")
+			Expect(call.Ended()).NotTo(BeClosed(), "the call itself goes on")
+			Expect(call.HangUp(within(5 * time.Second))).To(Succeed())
+			s.idle("alice", "erin")
+			before := len(alice.Incoming())
+			late := dialled(erin, "600")
+			happens(late.Answered())
+			Consistently(func() int { return len(alice.Incoming()) }, 2*time.Second).Should(Equal(before))
+			hangUp(late)
 		})
 	}
 

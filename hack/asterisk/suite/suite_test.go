@@ -232,7 +232,8 @@ func (s *site) open(ns string, servers int) {
 	for i := len(s.servers); i < servers; i++ {
 		server, err := lab.Start(ctx(), lab.Options{
 			Version: s.kind.version, Name: serverName(i), Centers: s.contexts, ContactsTable: contactsTable(i),
-			SQLite: s.sqlite(), PostgreSQL: s.dsn, TLS: true,
+			SQLite: s.sqlite(), PostgreSQL: s.dsn, TLS: true, Trunk: s.contexts[0],
+			Local: map[string]string{"extensions_local.conf": "[globals](+)\nKNOWN_CALLER_SECONDS = 3\n"},
 		})
 		Expect(err).NotTo(HaveOccurred())
 		s.servers = append(s.servers, server)
@@ -392,6 +393,17 @@ func (s *site) phoneAt(server int, user, password string) *phone.Phone {
 	GinkgoHelper()
 	p, err := phone.New(ctx(), phone.Config{
 		Server: s.servers[server].SIPAddress, User: user, Password: password, Dir: GinkgoT().TempDir(),
+	})
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(p.Close)
+	return p
+}
+
+// client is the phone of somebody outside, who is shown with a number.
+func (s *site) client(number string) *phone.Phone {
+	GinkgoHelper()
+	p, err := phone.New(ctx(), phone.Config{
+		Server: s.servers[0].SIPAddress, User: number, Network: lab.Outside, Dir: GinkgoT().TempDir(),
 	})
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(p.Close)
