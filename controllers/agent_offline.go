@@ -33,7 +33,11 @@ func (s *agentScope) seeOut(ctx context.Context, registered bool) error {
 	active := registered || len(p.Channels) > 0 || p.Device != telephony.DeviceUnavailable
 	s.leaving.set(ns, name, active || len(p.Unwatched) > 0)
 	if active {
-		s.drain(drainMessage(&p), s.untilHangUp())
+		again := s.untilHangUp()
+		if p.Device == telephony.DeviceRinging {
+			again = min(again, ringLag)
+		}
+		s.drain(drainMessage(&p), again)
 		if s.desired.OfflineAt.IsZero() {
 			return nil
 		}
@@ -63,12 +67,17 @@ func (s *agentScope) drain(message string, again time.Duration) {
 // person could still take; running calls as the centre has it.
 func (s *agentScope) endCalls(p *live.Presence) {
 	over := s.site.hangUp || !s.now.Before(s.effective.RequestedAt.Add(s.site.drain))
+	rings := s.leaving.ringing(s.agent.Namespace, s.agent.Name, p.Device == telephony.DeviceRinging) >= ringLag
 	for _, c := range p.Channels {
-		if over || c.ListensTo != "" || p.Device == telephony.DeviceRinging {
+		if over || c.ListensTo != "" || rings {
 			s.fleet.HangUp(s.agent.Namespace, c.Server, c.Name)
 		}
 	}
 }
+
+// ringLag is how long a phone has to ring before its call is taken for one that only rings: a server tells some
+// milliseconds late that it was answered.
+const ringLag = 200 * time.Millisecond
 
 // drainRetry is how often a person on their way out is looked at whatever the servers tell.
 const drainRetry = 5 * time.Second

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,16 +32,17 @@ func (r *callerReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 	record, registered, known := c.RecordedSticky(phone)
 	desired, wanted, decided := r.sticky(ns, phone)
 	if !decided {
+		r.settled(ns, phone)
 		return ctrl.Result{}, nil // its case is decided first, and brings the caller back
 	}
 	if _, ok := site.writable(c, known); !ok {
-		r.settled(ns, desired, record)
+		r.settled(ns, phone)
 		return ctrl.Result{}, nil
 	}
 	suspect := c.IsSuspectSticky(phone)
 	if !suspect && wanted == registered && (!wanted || record == desired) {
 		r.callers.settle(ns, phone, verdict{})
-		r.settled(ns, desired, record)
+		r.settled(ns, phone)
 		return ctrl.Result{}, nil
 	}
 	if !wanted && record.Assignment != "" && !r.feed.Directory(ns).HasCase(record.Assignment) {
@@ -58,7 +60,7 @@ func (r *callerReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 		return ctrl.Result{}, err
 	}
 	r.callers.settle(ns, phone, v)
-	r.settled(ns, desired, record)
+	r.settled(ns, phone)
 	if changed && suspect {
 		r.tellRepairedCaller(ctx, ns, phone, &desired)
 	}
@@ -68,13 +70,9 @@ func (r *callerReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 	return ctrl.Result{}, nil
 }
 
-// settled looks again at the cases whose status waits for a row.
-func (r *callerReconciler) settled(ns string, sticky ...telephony.Sticky) {
-	for _, s := range sticky {
-		if s.Assignment != "" {
-			r.feed.enqueue(kindCase, ns, priorityNormal, 0, s.Assignment)
-		}
-	}
+// settled looks again at the cases whose status waits for a caller's row.
+func (r *callerReconciler) settled(ns, phone string) {
+	r.feed.enqueue(kindCase, ns, priorityNormal, 0, r.callers.awaiting(ns, phone)...)
 }
 
 // tellRepairedCaller tells of a row that somebody else had changed.
@@ -180,13 +178,37 @@ func (s *centerScope) forgetCallers(ctx context.Context) (done bool, err error) 
 	return true, nil
 }
 
-// callers are the rows that could not be written.
+// callers are the rows that could not be written, and those that a status waits for.
 type callers struct {
 	mu      sync.Mutex
 	refused map[types.NamespacedName]verdict
+	// awaited leads from a caller to the cases whose status waits.
+	awaited map[types.NamespacedName][]string
 }
 
-func newCallers() *callers { return &callers{refused: map[types.NamespacedName]verdict{}} }
+func newCallers() *callers {
+	return &callers{refused: map[types.NamespacedName]verdict{}, awaited: map[types.NamespacedName][]string{}}
+}
+
+// await notes that a case waits for a caller's row.
+func (c *callers) await(ns, phone, assignment string) {
+	key := types.NamespacedName{Namespace: ns, Name: phone}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !slices.Contains(c.awaited[key], assignment) {
+		c.awaited[key] = append(c.awaited[key], assignment)
+	}
+}
+
+// awaiting are the cases that wait for a caller's row. They wait no more.
+func (c *callers) awaiting(ns, phone string) []string {
+	key := types.NamespacedName{Namespace: ns, Name: phone}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	cases := c.awaited[key]
+	delete(c.awaited, key)
+	return cases
+}
 
 func (c *callers) get(ns, phone string) verdict {
 	c.mu.Lock()

@@ -68,18 +68,22 @@ func (r *caseReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 }
 
 // rowsSettled says whether there is an answer for the rows of the client's phones; while there is none the status
-// waits, because it would be written twice.
+// waits, because it would be written twice. The callers bring the case back, also when a row that was refused is written.
 func (s *caseScope) rowsSettled() bool {
+	settled, ns := true, s.object.Namespace
 	for _, phone := range s.report.Phones {
-		switch v, state := s.rowOf(s.object.Namespace, phone, s.object.Name); state {
-		case rowPending:
-			s.feed.enqueue(kindCaller, s.object.Namespace, priorityNormal, 0, phone)
-			return false
-		case rowRefused:
-			s.verdict = s.verdict.worse(v)
+		v, state := s.rowOf(ns, phone, s.object.Name)
+		if state == rowSettled {
+			continue
 		}
+		s.callers.await(ns, phone, s.object.Name)
+		if state == rowPending {
+			s.feed.enqueue(kindCaller, ns, priorityNormal, 0, phone)
+			settled = false
+		}
+		s.verdict = s.verdict.worse(v)
 	}
-	return true
+	return settled
 }
 
 // write writes the status, if its meaning changed, and tells the events.

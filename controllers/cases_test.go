@@ -231,6 +231,7 @@ var _ = Describe("A case", func() {
 		By("deleting her")
 		w.delete(agentOf(w, "alice"))
 		Eventually(w.holders("case-7")).Should(Equal("Covered bob/Group"))
+		Eventually(func() string { return w.agent("alice").Name }).Should(BeEmpty())
 		w.create(agent("alice"))
 		Eventually(w.ready("alice")).Should(Equal(isReady))
 		Consistently(w.holders("case-7")).Should(Equal("Covered bob/Group"))

@@ -23,7 +23,6 @@ const (
 	reasonExtensionTaken    = "ExtensionTaken"
 	reasonPolicyViolation   = "PolicyViolation"
 	reasonBadSecret         = "BadSecret"
-	reasonAwaitingTelephony = "AwaitingTelephony"
 	reasonInvalidSelector   = "InvalidSelector"
 	reasonNotBuilt          = "NotSupportedYet"
 	reasonSwitchBackend     = "BackendSwitch"

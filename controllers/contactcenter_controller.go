@@ -18,6 +18,7 @@ import (
 
 	"roster.dev/roster/api/v1alpha1"
 	"roster.dev/roster/internal/center"
+	"roster.dev/roster/internal/roster"
 	"roster.dev/roster/internal/telephony"
 )
 
@@ -103,7 +104,7 @@ func (s *centerScope) letGo(ctx context.Context) (done bool, err error) {
 	if needed, err := s.needed(ctx); err != nil {
 		return false, err
 	} else if needed {
-		s.verdict = reconciling(reasonAwaitingTelephony,
+		s.verdict = reconciling(roster.ReasonAwaitingTelephony,
 			"deletion waits until no Agent and no Queue is left that has to be taken off the telephone system")
 		return false, nil
 	}

@@ -8,6 +8,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"roster.dev/roster/api/v1alpha1"
+	"roster.dev/roster/internal/roster"
 )
 
 // ensureFinalizer makes sure that nothing is written for an object that could vanish without a trace.
@@ -41,6 +42,6 @@ func (s *site) abandoned(object client.Object) bool {
 func awaiting(v verdict) verdict {
 	v.message = fmt.Sprintf("deletion waits for the telephone system: %s; annotate %s=true to leave its rows behind",
 		v.message, v1alpha1.AnnotationAbandon)
-	v.reason = reasonAwaitingTelephony
+	v.reason = roster.ReasonAwaitingTelephony
 	return v
 }

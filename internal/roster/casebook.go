@@ -332,9 +332,6 @@ func (d *Directory) DecideCase(name string, now time.Time) (report CaseReport, t
 		return report, touched, true
 	}
 	report.CaseDecision = decideCase(&Case{Spec: e.Spec, Holders: e.holders, Separate: d.cases.separate}, d, now)
-	if !e.decided { // its row waited for that
-		touched.Phones = append(touched.Phones, e.phones...)
-	}
 	if e.at.IsZero() || !slices.Equal(e.holders, report.Holders) {
 		e.at = now
 	}
@@ -506,7 +503,7 @@ func (d *Directory) unable(agent string) v1alpha1.CoverCause {
 
 func (v *AgentView) unable() v1alpha1.CoverCause {
 	switch {
-	case v.Leaving, Out(v.Phase), v.AskedOut:
+	case Out(v.Phase), v.AskedOut:
 		return v1alpha1.CauseDeactivated
 	case v.Phase == "", v.Phase == v1alpha1.PhasePending:
 		return v1alpha1.CausePending

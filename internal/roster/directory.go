@@ -148,7 +148,7 @@ type AgentView struct {
 	// Deactivated says that this is declared, and Employment when the person works; nil for always.
 	Deactivated bool
 	Employment  *v1alpha1.Employment
-	// PutOut is when the current or last deactivation was asked for; AskedOut says that one is to be carried out yet.
+	// PutOut is when the current or last deactivation was asked for; AskedOut says that one cannot be carried out yet.
 	PutOut   time.Time
 	AskedOut bool
 }
@@ -176,6 +176,10 @@ func ViewAgent(agent *v1alpha1.Agent) AgentView {
 		v.PutOut = out.RequestedAt.Time
 		ends := agent.Spec.Employment != nil && agent.Spec.Employment.EndTime != nil && !out.RequestedAt.Before(agent.Spec.Employment.EndTime)
 		v.AskedOut = out.CompletedAt == nil && !Out(v.Phase) && (agent.Spec.State == v1alpha1.StateDeactivated || ends)
+	}
+	for i := range agent.Status.Conditions {
+		c := &agent.Status.Conditions[i]
+		v.AskedOut = v.AskedOut || v.Leaving && c.Type == v1alpha1.ConditionReady && c.Reason == ReasonAwaitingTelephony
 	}
 	for i := range agent.Spec.Leaves {
 		if b := string(agent.Spec.Leaves[i].Backup); b != "" && !slices.Contains(v.Backups, b) {

@@ -70,6 +70,9 @@ func (q *QueueView) Voice() bool { return slices.Contains(q.Channels, v1alpha1.C
 // ReasonNameTaken is the reason of a Conflicted condition whose name belongs to somebody else on the telephone system.
 const ReasonNameTaken = "NameTaken"
 
+// ReasonAwaitingTelephony is the reason of Ready on an object whose deletion waits for the telephone system.
+const ReasonAwaitingTelephony = "AwaitingTelephony"
+
 func entriesByName(entries []v1alpha1.QueueEntry) map[string]*v1alpha1.QueueEntry {
 	m := make(map[string]*v1alpha1.QueueEntry, len(entries))
 	for i := range entries {
