@@ -26,7 +26,7 @@ type callerReconciler struct{ *operator }
 func (r *callerReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	ns, phone := req.Namespace, req.Name
 	site, c := r.sites.get(ns), r.centers.Get(ns)
-	if site == nil || c == nil || connecting(c) {
+	if site == nil || c == nil || connecting(c) || r.callers.isClosing(ns) {
 		return ctrl.Result{}, nil // its ContactCenter comes first, and brings everybody back
 	}
 	record, registered, known := c.RecordedSticky(phone)
@@ -119,7 +119,7 @@ const (
 // rowOf says how far the row of a case's phone is.
 func (op *operator) rowOf(ns, phone, assignment string) (verdict, rowState) {
 	desired, wanted, decided := op.sticky(ns, phone)
-	if !wanted || !decided || desired.Assignment != assignment {
+	if !wanted || !decided || desired.Assignment != assignment || op.callers.isClosing(ns) {
 		return verdict{}, rowSettled
 	}
 	site, c := op.sites.get(ns), op.centers.Get(ns)
@@ -152,19 +152,24 @@ func (s *centerScope) forgetCallers(ctx context.Context) (done bool, err error) 
 	if c == nil || s.site.abandon {
 		return true, nil
 	}
+	_, queues := c.RecordedNames()
+	queues = slices.DeleteFunc(queues, func(queue string) bool { return !roster.IsGroupQueue(queue) })
+	phones := c.RecordedPhones()
+	if len(phones)+len(queues) == 0 {
+		return true, nil
+	}
+	s.callers.close(s.namespace, true)
+	s.result = retry(forgetRetry) // what was under way is found then
 	work, ctx := errgroup.WithContext(ctx)
 	work.SetLimit(callerConcurrency)
-	for _, phone := range c.RecordedPhones() {
+	for _, phone := range phones {
 		work.Go(func() error {
 			_, err := c.RemoveSticky(ctx, phone)
 			return err
 		})
 	}
-	_, queues := c.RecordedNames()
 	for _, queue := range queues {
-		if roster.IsGroupQueue(queue) {
-			work.Go(func() error { return c.RemoveQueue(ctx, queue) })
-		}
+		work.Go(func() error { return c.RemoveQueue(ctx, queue) })
 	}
 	if err := work.Wait(); err != nil {
 		v := verdictOf(err)
@@ -173,10 +178,12 @@ func (s *centerScope) forgetCallers(ctx context.Context) (done bool, err error) 
 		}
 		s.verdict = awaiting(v)
 		s.result = retry(retryRefused)
-		return false, nil
 	}
-	return true, nil
+	return false, nil
 }
+
+// forgetRetry is how soon it is made sure that nothing was written again meanwhile.
+const forgetRetry = 200 * time.Millisecond
 
 // callers are the rows that could not be written, and those that a status waits for.
 type callers struct {
@@ -184,10 +191,29 @@ type callers struct {
 	refused map[types.NamespacedName]verdict
 	// awaited leads from a caller to the cases whose status waits.
 	awaited map[types.NamespacedName][]string
+	// closing are the centres that are on their way out: nothing is written there any more.
+	closing map[string]struct{}
 }
 
 func newCallers() *callers {
-	return &callers{refused: map[types.NamespacedName]verdict{}, awaited: map[types.NamespacedName][]string{}}
+	return &callers{refused: map[types.NamespacedName]verdict{}, awaited: map[types.NamespacedName][]string{}, closing: map[string]struct{}{}}
+}
+
+func (c *callers) close(ns string, closing bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if closing {
+		c.closing[ns] = struct{}{}
+	} else {
+		delete(c.closing, ns)
+	}
+}
+
+func (c *callers) isClosing(ns string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, is := c.closing[ns]
+	return is
 }
 
 // await notes that a case waits for a caller's row.

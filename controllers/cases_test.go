@@ -367,12 +367,17 @@ var _ = Describe("A known caller", Label("O8"), func() {
 	})
 
 	It("is forgotten with the centre", func() {
+		w = newWorld()
+		w.embedded = false // it would take the centre's place, with the same rows
+		w.startOperator()
+		w.create(staffed("alice", "bob")...)
+		w.create(group("north", "bob"))
 		centre := contactCenter(w.ns + ".sqlite3")
 		w.create(centre)
 		c := client(assignment("case-7", "alice"), phone)
 		c.Spec.Group = "north"
 		w.create(c)
-		Eventually(w.callers).Should(HaveLen(1))
+		Eventually(w.callers).Should(Equal([]string{phone + "|PJSIP/alice|alice|north|" + w.ns + ".north|CASE-7"}))
 		w.delete(agentOf(w, "alice"), agentOf(w, "bob"), centre)
 		Eventually(w.callers).Should(BeEmpty())
 		Eventually(func() []string { return w.rows("SELECT name FROM queues") }).Should(BeEmpty())

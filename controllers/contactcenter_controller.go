@@ -112,6 +112,7 @@ func (s *centerScope) letGo(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	s.centers.Drop(s.namespace)
+	s.callers.close(s.namespace, false)
 	if err := s.bindings.remove(ctx, s.operator, s.namespace); err != nil {
 		return false, err
 	}

@@ -19,7 +19,7 @@ const groupRingSeconds = 20
 // Its members come with each person.
 func (r *queueReconciler) reconcileGroupQueue(ctx context.Context, key types.NamespacedName) (ctrl.Result, error) {
 	c, site := r.centers.Get(key.Namespace), r.sites.get(key.Namespace)
-	if c == nil || site == nil || connecting(c) {
+	if c == nil || site == nil || connecting(c) || r.callers.isClosing(key.Namespace) {
 		return ctrl.Result{}, nil // its ContactCenter comes first, and brings everybody back
 	}
 	record, registered, known := c.RecordedQueue(key.Name)

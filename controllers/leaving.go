@@ -20,9 +20,9 @@ func (l *leaving) set(namespace, name string, is bool) {
 	key := types.NamespacedName{Namespace: namespace, Name: name}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if is {
-		l.people[key] = l.people[key]
-	} else {
+	if _, already := l.people[key]; is && !already {
+		l.people[key] = time.Time{}
+	} else if !is {
 		delete(l.people, key)
 	}
 }
