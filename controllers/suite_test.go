@@ -351,7 +351,7 @@ func (w *world) ready(agent string) func() string {
 
 const isReady = "True/Committed"
 
-// quiet waits until the operator has made no request that writes for a while.
+// quiet waits until the operator has made no request that writes for longer than a centre's counts wait.
 func (w *world) quiet() {
 	GinkgoHelper()
 	last, since := -1, time.Now()
@@ -359,7 +359,7 @@ func (w *world) quiet() {
 		if n := len(w.calls.writes()); n != last {
 			last, since = n, time.Now()
 		}
-		return time.Since(since) > 3*time.Second
+		return time.Since(since) > 5*time.Second
 	}, 60*time.Second).Should(BeTrue(), "the operator goes on writing")
 }
 
