@@ -70,9 +70,9 @@ func (r *callerReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 	return ctrl.Result{}, nil
 }
 
-// settled looks again at the cases whose status waits for a caller's row.
+// settled looks again at the cases whose status waits for a caller's row: what is begun comes before what is not.
 func (r *callerReconciler) settled(ns, phone string) {
-	r.feed.enqueue(kindCase, ns, priorityNormal, 0, r.callers.awaiting(ns, phone)...)
+	r.feed.enqueue(kindCase, ns, priorityEdit, 0, r.callers.awaiting(ns, phone)...)
 }
 
 // tellRepairedCaller tells of a row that somebody else had changed.

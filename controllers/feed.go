@@ -486,9 +486,12 @@ func (f *Feed) caseHandler() toolscache.ResourceEventHandler {
 			f.populate(object.Namespace)
 			f.recount(object.Namespace)
 		},
-		UpdateFunc: func(_, after any) {
-			object := after.(*v1alpha1.CaseAssignment)
-			set(object, priorityNormal, !f.isOwn(kindCase, object))
+		UpdateFunc: func(before, after any) {
+			object, priority := after.(*v1alpha1.CaseAssignment), priorityNormal
+			if object.Generation != before.(*v1alpha1.CaseAssignment).Generation {
+				priority = priorityEdit
+			}
+			set(object, priority, !f.isOwn(kindCase, object))
 		},
 		DeleteFunc: func(obj any) {
 			object, unseen := deleted[*v1alpha1.CaseAssignment](obj)
