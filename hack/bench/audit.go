@@ -21,9 +21,9 @@ type auditLog struct{ path string }
 
 // request is one answered request.
 type request struct {
-	// verb and what it was about, as "patch agents/status".
-	verb, resource string
-	at             time.Time
+	// verb and what it was about, as "patch agents/status", and whose.
+	verb, resource, name string
+	at                   time.Time
 }
 
 func (r request) writes() bool {
@@ -63,14 +63,14 @@ func (a *auditLog) managerRequests(from int64) ([]request, int64, error) {
 		}
 		var event struct {
 			Verb      string
-			ObjectRef struct{ Resource, Subresource string }
+			ObjectRef struct{ Resource, Subresource, Name string }
 			At        time.Time `json:"stageTimestamp"`
 		}
 		if err := json.Unmarshal(line, &event); err != nil {
 			return nil, from, fmt.Errorf("the audit log: %w", err)
 		}
 		requests = append(requests, request{
-			verb: event.Verb, at: event.At,
+			verb: event.Verb, name: event.ObjectRef.Name, at: event.At,
 			resource: strings.TrimSuffix(event.ObjectRef.Resource+"/"+event.ObjectRef.Subresource, "/"),
 		})
 	}
@@ -103,6 +103,10 @@ func isWrite(r request) bool { return r.writes() }
 
 func isAgentWrite(r request) bool {
 	return r.writes() && (r.resource == "agents" || r.resource == "agents/status")
+}
+
+func isCaseWrite(r request) bool {
+	return r.writes() && (r.resource == "caseassignments" || r.resource == "caseassignments/status")
 }
 
 // isSecretRead is a read of Secrets' content. Lists and watches of their metadata alone are no such thing, but an

@@ -74,16 +74,16 @@ func statuses(ctx context.Context, c client.Client) (map[string][]byte, error) {
 	return patches, nil
 }
 
-// watchAgents keeps a watch open, whose events are decoded and dropped. Like an informer's it is opened again where
-// the API server closes it.
-func (p *plane) watchAgents(ctx context.Context) (stop func(), err error) {
-	agents := &v1alpha1.AgentList{}
-	if err := p.client.List(ctx, agents, client.InNamespace(namespace)); err != nil {
+// watchAll keeps a watch of a kind open, whose events are decoded and dropped. Like an informer's it is opened again
+// where the API server closes it.
+func (p *plane) watchAll(ctx context.Context, kind client.ObjectList) (stop func(), err error) {
+	version, err := p.version(ctx, kind)
+	if err != nil {
 		return nil, err
 	}
-	watcher, err := toolswatch.NewRetryWatcherWithContext(ctx, agents.ResourceVersion, &cache.ListWatch{
+	watcher, err := toolswatch.NewRetryWatcherWithContext(ctx, version, &cache.ListWatch{
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			return p.client.Watch(ctx, &v1alpha1.AgentList{}, client.InNamespace(namespace), &client.ListOptions{Raw: &o})
+			return p.client.Watch(ctx, kind, client.InNamespace(namespace), &client.ListOptions{Raw: &o})
 		},
 	})
 	if err != nil {
@@ -95,4 +95,10 @@ func (p *plane) watchAgents(ctx context.Context) (stop func(), err error) {
 		}
 	}()
 	return watcher.Stop, nil
+}
+
+// version is the newest of a kind.
+func (p *plane) version(ctx context.Context, kind client.ObjectList) (string, error) {
+	err := p.client.List(ctx, kind, client.InNamespace(namespace), client.Limit(1))
+	return kind.GetResourceVersion(), err
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"path/filepath"
 	"time"
+
+	"roster.dev/roster/api/v1alpha1"
 )
 
 // coldStart is what one cold start showed.
@@ -169,7 +171,7 @@ func (l *lab) floorColdStart(ctx context.Context, s *staff, result *coldStart, f
 		return err
 	}
 	lists, people := s.lists(), s.people()
-	stopWatch, err := p.watchAgents(ctx)
+	stopWatch, err := p.watchAll(ctx, &v1alpha1.AgentList{})
 	if err != nil {
 		return err
 	}

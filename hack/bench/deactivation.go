@@ -151,7 +151,7 @@ func (d *deactivator) operator(ctx context.Context, agent string) (accepted, sen
 	done := make(chan outcome, 1)
 	begin := time.Now()
 	go func() {
-		at, err := d.awaitRefusal(ctx, agent)
+		at, err := awaitRefusal(ctx, d.site.rows, agent)
 		done <- outcome{at, err}
 	}()
 	if err := d.patch(ctx, agent, `{"spec":{"state":"Deactivated"}}`); err != nil {
@@ -167,8 +167,8 @@ func (d *deactivator) operator(ctx context.Context, agent string) (accepted, sen
 
 // awaitRefusal looks every half millisecond whether a person's phone is refused. All rows of a deactivation are
 // committed together.
-func (d *deactivator) awaitRefusal(ctx context.Context, agent string) (time.Time, error) {
-	look, err := d.site.rows.PrepareContext(ctx, "SELECT max_contacts FROM ps_aors WHERE id = ?")
+func awaitRefusal(ctx context.Context, db *sql.DB, agent string) (time.Time, error) {
+	look, err := db.PrepareContext(ctx, "SELECT max_contacts FROM ps_aors WHERE id = ?")
 	if err != nil {
 		return time.Time{}, err
 	}

@@ -61,6 +61,7 @@ func measure(ctx context.Context, o *options) (err error) {
 		{"b", o.wants("b"), restarts},
 		{"c", o.wants("c"), deactivations},
 		{"d", o.wants("d"), relabels},
+		{caseSections, o.wantsCases(), cases},
 		{pbxSections, o.wantsPBX(), telephones},
 	} {
 		if !section.wanted {

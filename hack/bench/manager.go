@@ -44,6 +44,9 @@ func (l *lab) startManager(ctx context.Context, p *plane, dataDir string) (*mana
 	defer log.Close()
 	m.cmd = exec.CommandContext(ctx, l.programs["roster"], "manager", "--kubeconfig", p.kubeconfig, "--data-dir", dataDir,
 		"--metrics-bind-address", m.metrics, "--agent-concurrency", strconv.Itoa(l.concurrency))
+	if l.wantsCases() {
+		m.cmd.Args = append(m.cmd.Args, "--case-concurrency", strconv.Itoa(l.concurrency))
+	}
 	m.cmd.Stdout, m.cmd.Stderr = log, log
 	m.cmd.Cancel = func() error { return m.cmd.Process.Signal(syscall.SIGTERM) }
 	m.started = time.Now()
@@ -122,12 +125,15 @@ func (m *managerProcess) scrape(ctx context.Context) (samples, error) {
 		if space < 0 {
 			continue
 		}
-		name, _, _ := strings.Cut(line[:space], "{")
+		name, labels, _ := strings.Cut(line[:space], "{")
 		value, err := strconv.ParseFloat(line[space+1:], 64)
 		if err != nil {
 			return nil, fmt.Errorf("the manager's metrics: %w", err)
 		}
 		s[name] += value
+		if name == reconcilesMetric && strings.HasPrefix(labels, caseController) {
+			s[caseReconciles] += value
+		}
 	}
 	return s, lines.Err()
 }
@@ -137,6 +143,13 @@ const (
 	statementsMetric   = "roster_telephony_statements_total"
 	rowsMetric         = "roster_telephony_rows_total"
 	transactionsMetric = "roster_telephony_transactions_total"
+)
+
+// What controllers have done, all of them and the one of cases.
+const (
+	reconcilesMetric = "controller_runtime_reconcile_total"
+	caseController   = `controller="caseassignment"`
+	caseReconciles   = reconcilesMetric + "{" + caseController + "}"
 )
 
 // since is how much a counter grew; unknown where the manager does not have it.
@@ -179,8 +192,8 @@ func (m *managerProcess) untilQuiet(ctx context.Context, from int64, gap time.Du
 		case err != nil:
 			busy = now // it does not listen yet
 		case s["workqueue_depth"] > 0 || s["controller_runtime_active_workers"] > 0 ||
-			s["controller_runtime_reconcile_total"] > reconciled:
-			last, reconciled = later(last, now), s["controller_runtime_reconcile_total"]
+			s[reconcilesMetric] > reconciled:
+			last, reconciled = later(last, now), s[reconcilesMetric]
 		}
 		was := used
 		if used, err = m.cpu(); err != nil {

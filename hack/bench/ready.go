@@ -15,42 +15,51 @@ import (
 	"roster.dev/roster/api/v1alpha1"
 )
 
-// readiness follows which agents of a staff are Ready. It asks only for those that have a phase and looks at little
-// of them, so as to cost the measured system little.
+// readiness follows which objects of a kind are as they are to be. It asks only for those that its selector finds and
+// looks at little of them, so as to cost the measured system little.
 type readiness struct {
-	prefix string
-	want   int
-	stop   func()
-	// version is the newest that was seen.
-	version string
+	sought
+	stop func()
 
 	mu    sync.Mutex
 	ready map[string]bool
-	// at is when the last agent became Ready.
-	at   time.Time
-	done chan error
+	// at is when the last object became ready, first when the first did.
+	first, at time.Time
+	done      chan error
 }
 
-// watchedAgent is what readiness looks at.
-type watchedAgent struct {
-	Type   string
-	Object struct {
-		Metadata struct {
-			Name            string
-			ResourceVersion string
-			Generation      int64
-		}
-		Status struct {
-			ObservedGeneration int64
-			Conditions         []struct{ Type, Status string }
-		}
+// sought is what a watch waits for.
+type sought struct {
+	// resource and field selector to watch.
+	resource, selector string
+	// version from which on; empty: what is there counts too. It is the newest that was seen.
+	version string
+	want    int
+	is      func(*watchedObject) bool
+}
+
+// watchedObject is what readiness looks at.
+type watchedObject struct {
+	Metadata struct {
+		Name            string
+		ResourceVersion string
+		Generation      int64
+	}
+	Status struct {
+		ObservedGeneration int64
+		Assignees          []struct{ Name string }
+		Conditions         []struct{ Type, Status string }
 	}
 }
 
-func (a *watchedAgent) isReady() bool {
-	for _, c := range a.Object.Status.Conditions {
+func (o *watchedObject) isObserved() bool {
+	return o.Status.ObservedGeneration == o.Metadata.Generation
+}
+
+func (o *watchedObject) isReady() bool {
+	for _, c := range o.Status.Conditions {
 		if c.Type == v1alpha1.ConditionReady {
-			return c.Status == "True" && a.Object.Status.ObservedGeneration == a.Object.Metadata.Generation
+			return c.Status == "True" && o.isObserved()
 		}
 	}
 	return false
@@ -58,6 +67,14 @@ func (a *watchedAgent) isReady() bool {
 
 // watchReady watches until every agent of the staff is Ready.
 func (p *plane) watchReady(ctx context.Context, s *staff) (*readiness, error) {
+	return p.watch(ctx, sought{
+		resource: "agents", selector: "status.phase=" + string(v1alpha1.PhaseActive), want: s.agents,
+		is: func(o *watchedObject) bool { return strings.HasPrefix(o.Metadata.Name, s.prefix+"-") && o.isReady() },
+	})
+}
+
+// watch watches until everything that is sought is there.
+func (p *plane) watch(ctx context.Context, s sought) (*readiness, error) {
 	config := rest.CopyConfig(p.config)
 	config.GroupVersion, config.APIPath = &v1alpha1.GroupVersion, "/apis"
 	config.NegotiatedSerializer = scheme.Codecs.WithoutConversion()
@@ -66,7 +83,7 @@ func (p *plane) watchReady(ctx context.Context, s *staff) (*readiness, error) {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(ctx)
-	r := &readiness{prefix: s.prefix + "-", want: s.agents, stop: stop, ready: map[string]bool{}, done: make(chan error, 1)}
+	r := &readiness{sought: s, stop: stop, ready: map[string]bool{}, done: make(chan error, 1)}
 	stream, err := r.open(ctx, c)
 	if err != nil {
 		stop()
@@ -84,20 +101,22 @@ func (p *plane) watchReady(ctx context.Context, s *staff) (*readiness, error) {
 
 // open watches from the newest version seen.
 func (r *readiness) open(ctx context.Context, c rest.Interface) (io.ReadCloser, error) {
-	request := c.Get().Namespace(namespace).Resource("agents").Param("watch", "1").
-		Param("fieldSelector", "status.phase="+string(v1alpha1.PhaseActive))
+	request := c.Get().Namespace(namespace).Resource(r.resource).Param("watch", "1").Param("fieldSelector", r.selector)
 	if r.version != "" {
 		request.Param("resourceVersion", r.version)
 	}
 	return request.Stream(ctx)
 }
 
-// follow reads events until all agents are Ready, or until the watch ends.
+// follow reads events until all that is sought is there, or until the watch ends.
 func (r *readiness) follow(stream io.ReadCloser) (all bool) {
 	defer stream.Close()
 	decoder := json.NewDecoder(stream)
 	for {
-		event := watchedAgent{}
+		event := struct {
+			Type   string
+			Object watchedObject
+		}{}
 		if err := decoder.Decode(&event); err != nil {
 			return false
 		}
@@ -107,14 +126,14 @@ func (r *readiness) follow(stream io.ReadCloser) (all bool) {
 		}
 		name := event.Object.Metadata.Name
 		r.version = event.Object.Metadata.ResourceVersion
-		if !strings.HasPrefix(name, r.prefix) {
-			continue
-		}
 		r.mu.Lock()
-		if event.Type == "DELETED" || !event.isReady() {
+		if event.Type == "DELETED" || !r.is(&event.Object) {
 			delete(r.ready, name)
 		} else if !r.ready[name] {
 			r.ready[name], r.at = true, time.Now()
+			if r.first.IsZero() {
+				r.first = r.at
+			}
 		}
 		all := len(r.ready) == r.want
 		r.mu.Unlock()
@@ -124,7 +143,7 @@ func (r *readiness) follow(stream io.ReadCloser) (all bool) {
 	}
 }
 
-// wait returns when the last agent became Ready, or with an error when none does for long. say is told of progress.
+// wait returns when the last object became ready, or with an error when none does for long. say is told of progress.
 func (r *readiness) wait(ctx context.Context, say func(ready int)) (time.Time, error) {
 	const patience = 3 * time.Minute
 	defer r.stop()
@@ -147,12 +166,12 @@ func (r *readiness) wait(ctx context.Context, say func(ready int)) (time.Time, e
 			last, since = n, time.Now()
 		}
 		if time.Since(since) > patience {
-			return r.at, fmt.Errorf("only %d of %d agents became Ready", n, r.want)
+			return r.at, fmt.Errorf("only %d of %d %s became ready", n, r.want, r.resource)
 		}
 	}
 }
 
-// complete says whether all agents are Ready.
+// complete says whether all that is sought is there.
 func (r *readiness) complete() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

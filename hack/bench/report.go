@@ -25,6 +25,11 @@ type report struct {
 	Restarts      []*restart      `json:"restarts,omitempty"`
 	Deactivations []*deactivation `json:"deactivations,omitempty"`
 	Relabels      []*relabel      `json:"relabels,omitempty"`
+	// CaseEdits to CaseRestarts are of sections k to o.
+	CaseEdits    []*caseEdits  `json:"caseEdits,omitempty"`
+	Books        []*clientBook `json:"books,omitempty"`
+	CaseMemory   []*caseMemory `json:"caseMemory,omitempty"`
+	CaseRestarts []*restart    `json:"caseRestarts,omitempty"`
 	// PBX is the telephone system of all that follows.
 	PBX           string         `json:"pbx,omitempty"`
 	Pauses        []*pauses      `json:"pauses,omitempty"`
@@ -84,10 +89,11 @@ func (r *report) table() []line {
 	for _, size := range r.options.sizes {
 		lines = append(lines, r.coldStartLines(size)...)
 	}
-	lines = append(lines, r.restartLines()...)
+	lines = append(lines, restartLines("b", "agents", func(x *restart) int { return x.Agents }, r.Restarts)...)
 	lines = append(lines, r.deactivationLines()...)
 	lines = append(lines, r.relabelLines()...)
 	lines = append(lines, r.memoryLines()...)
+	lines = append(lines, r.caseLines()...)
 	return append(lines, r.pbxLines()...)
 }
 
@@ -145,19 +151,20 @@ func (r *report) coldStartLines(size int) []line {
 	return lines
 }
 
-func (r *report) restartLines() []line {
-	if len(r.Restarts) == 0 {
+// restartLines are those of restarts; number is how many of what there were.
+func restartLines(section, what string, number func(*restart) int, restarts []*restart) []line {
+	if len(restarts) == 0 {
 		return nil
 	}
-	of := func(f func(*restart) float64) float64 { return medianOf(r.Restarts, f) }
+	of := func(f func(*restart) float64) float64 { return medianOf(restarts, f) }
 	zero := func(what string, f func(*restart) float64) line {
 		n := of(f)
-		return judged(line{Section: "b", What: what, Measured: decimal(n), Target: "0"}, n, 0)
+		return judged(line{Section: section, What: what, Measured: decimal(n), Target: "0"}, n, 0)
 	}
 	ratio := of(func(x *restart) float64 { return x.Seconds / x.ListSeconds })
 	lines := []line{
 		judged(line{
-			Section: "b", What: fmt.Sprintf("restart on %d agents, to quiet", r.Restarts[0].Agents),
+			Section: section, What: fmt.Sprintf("restart on %d %s, to quiet", number(restarts[0]), what),
 			Measured: seconds(of(func(x *restart) float64 { return x.Seconds })),
 			Floor:    seconds(of(func(x *restart) float64 { return x.ListSeconds })), Ratio: times(ratio), Target: "≤ 2 × bare list",
 		}, ratio, 2),
@@ -165,7 +172,7 @@ func (r *report) restartLines() []line {
 		zero("— Secret reads", func(x *restart) float64 { return x.SecretReads }),
 		zero("— changes of the database, as a reader sees them", func(x *restart) float64 { return x.Commits }),
 	}
-	if r.Restarts[0].Written != unknown {
+	if restarts[0].Written != unknown {
 		lines = append(lines, zero("— PBX rows written", func(x *restart) float64 { return float64(x.Written) }))
 	}
 	return lines

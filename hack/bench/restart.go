@@ -16,6 +16,7 @@ import (
 // restart is what one restart on a converged centre showed.
 type restart struct {
 	Agents int `json:"agents"`
+	Cases  int `json:"cases,omitempty"`
 	// Seconds from the start of the process to the last thing that it did.
 	Seconds     float64 `json:"seconds"`
 	ListSeconds float64 `json:"listSeconds"`
@@ -25,9 +26,11 @@ type restart struct {
 	// Commits is 1 where the database changed, as an independent reader sees it.
 	Commits float64 `json:"commits"`
 	// Written are the rows written by the manager's own count.
-	Written number  `json:"rowsWritten"`
-	RSSKiB  float64 `json:"rssKiB"`
-	PeakKiB float64 `json:"peakKiB"`
+	Written number `json:"rowsWritten"`
+	// CPUSeconds is what the process used of the processors.
+	CPUSeconds float64 `json:"cpuSeconds"`
+	RSSKiB     float64 `json:"rssKiB"`
+	PeakKiB    float64 `json:"peakKiB"`
 }
 
 // restarts measures section b.
@@ -104,6 +107,11 @@ func (s *site) restart(ctx context.Context, staff *staff) (*restart, error) {
 	if result.RSSKiB, result.PeakKiB, err = s.manager.memory(); err != nil {
 		return nil, err
 	}
+	used, err := s.manager.cpu()
+	if err != nil {
+		return nil, err
+	}
+	result.CPUSeconds = used.Seconds()
 	took, err := s.plane.listAll(ctx)
 	result.ListSeconds = took.Seconds()
 	return result, err
@@ -121,6 +129,7 @@ func (p *plane) listAll(ctx context.Context) (time.Duration, error) {
 	}
 	lists := []client.ObjectList{
 		&v1alpha1.AgentList{}, &v1alpha1.AgentGroupList{}, &v1alpha1.TeamList{}, &v1alpha1.QueueList{}, &v1alpha1.ContactCenterList{},
+		&v1alpha1.CaseAssignmentList{},
 	}
 	start := time.Now()
 	err = each(ctx, len(lists)+1, len(lists)+1, func(ctx context.Context, i int) error {
