@@ -119,16 +119,18 @@ const (
 // rowOf says how far the row of a case's phone is.
 func (op *operator) rowOf(ns, phone, assignment string) (verdict, rowState) {
 	desired, wanted, decided := op.sticky(ns, phone)
-	if !wanted || !decided || desired.Assignment != assignment || op.callers.isClosing(ns) {
+	if wanted && !decided || op.callers.isClosing(ns) {
 		return verdict{}, rowSettled
 	}
 	site, c := op.sites.get(ns), op.centers.Get(ns)
-	known := false
+	record, known := telephony.Sticky{}, false
 	if c != nil {
-		var record telephony.Sticky
-		if record, _, known = c.RecordedSticky(phone); known && record == desired {
-			return verdict{}, rowSettled
-		}
+		record, _, known = c.RecordedSticky(phone)
+	}
+	// A row that was the case's and is another's now, or nobody's, has to go first.
+	if mine := wanted && desired.Assignment == assignment; mine && known && record == desired ||
+		!mine && record.Assignment != assignment {
+		return verdict{}, rowSettled
 	}
 	if site == nil {
 		return verdict{}, rowPending

@@ -306,7 +306,7 @@ type CaseReport struct {
 	Missing []string
 	// Unread are phones of the client that are no telephone numbers.
 	Unread []v1alpha1.PhoneNumber
-	// Phones of the client, in E.164, while the case is open.
+	// Phones of the client, in E.164.
 	Phones []string
 	// At is when the decision was made that stands.
 	At time.Time
@@ -339,6 +339,9 @@ func (d *Directory) DecideCase(name string, now time.Time) (report CaseReport, t
 	d.settleCase(e, report.Holders, &touched)
 	d.markUnheld(e, report.Phase == v1alpha1.CaseUnassigned)
 	report.Missing, report.Unread, report.Phones = d.missingOf(e), e.unread, e.phones
+	if !e.open() && e.Spec.Client != nil { // their rows are to go
+		report.Phones, _ = PhoneNumbers(e.Spec.Client.Phones, d.cases.country)
+	}
 	return report, touched.result(), true
 }
 
