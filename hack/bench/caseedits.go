@@ -104,7 +104,7 @@ func (s *caseSite) editCase(ctx context.Context, i int) (row, status time.Durati
 		target = s.staff.agent((home + groups) % s.staff.agents)
 	}
 	told, err := s.plane.watch(ctx, sought{
-		resource: "caseassignments", selector: "metadata.name=" + object.Name, version: object.ResourceVersion, want: 1,
+		resource: "caseassignments", selector: "metadata.name=" + object.Name, want: 1,
 		is: func(o *watchedObject) bool {
 			return o.isObserved() && len(o.Status.Assignees) == 1 && o.Status.Assignees[0].Name == target
 		},

@@ -115,7 +115,7 @@ func (r *readiness) follow(stream io.ReadCloser) (all bool) {
 	for {
 		event := struct {
 			Type   string
-			Object watchedObject
+			Object json.RawMessage
 		}{}
 		if err := decoder.Decode(&event); err != nil {
 			return false
@@ -124,10 +124,14 @@ func (r *readiness) follow(stream io.ReadCloser) (all bool) {
 			r.version = "" // it is too old: begin anew
 			return false
 		}
-		name := event.Object.Metadata.Name
-		r.version = event.Object.Metadata.ResourceVersion
+		object := watchedObject{}
+		if err := json.Unmarshal(event.Object, &object); err != nil {
+			return false
+		}
+		name := object.Metadata.Name
+		r.version = object.Metadata.ResourceVersion
 		r.mu.Lock()
-		if event.Type == "DELETED" || !r.is(&event.Object) {
+		if event.Type == "DELETED" || !r.is(&object) {
 			delete(r.ready, name)
 		} else if !r.ready[name] {
 			r.ready[name], r.at = true, time.Now()
